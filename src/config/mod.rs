@@ -1,0 +1,2 @@
+//! From TOML text to a checked [`plan::Plan`].
+pub mod plan;

@@ -1,0 +1,141 @@
+//! The plan: a configuration after every check, resolved and immutable. Workers see only this.
+//!
+//! Indices instead of references: a `Server` names its upstream by position, so a plan is plain data behind one `Arc`.
+
+use crate::proto::reason::Reason;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a listener listens or a backend is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// IPv4 or IPv6 with a port.
+    Tcp(SocketAddr),
+    /// A unix stream socket by path.
+    Unix(PathBuf),
+}
+
+/// Everything that runs.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Worker threads; `None`: one per CPU this process may use.
+    pub workers: Option<usize>,
+    /// Client connections of one worker.
+    pub worker_connections: u32,
+    /// Where log lines go; `None`: standard error.
+    pub error_log: Option<PathBuf>,
+    /// The admin socket; `None`: no admin socket.
+    pub admin: Option<PathBuf>,
+    /// From SIGTERM to the end.
+    pub shutdown_timeout: Duration,
+    /// At least one.
+    pub listeners: Vec<Listener>,
+    /// All `[[server]]` sections, in file order.
+    pub servers: Vec<Server>,
+    /// Named groups first, then one for each address that a `proxy_pass` names directly.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// One listening address and the servers behind it.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Unique among the listeners.
+    pub address: Address,
+    /// Indices into `Plan::servers`, in file order.
+    pub servers: Vec<usize>,
+    /// The server for names nobody claims: `default_server`, else the first.
+    pub default_server: usize,
+}
+
+/// One virtual server.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Lower case, without port; may be empty.
+    pub names: Vec<String>,
+    /// Longest prefix first, so that the first match is the best.
+    pub locations: Vec<Location>,
+    /// From the first byte of a request to the end of its head.
+    pub client_header_timeout: Duration,
+    /// An idle client connection; zero closes after each answer.
+    pub keepalive_timeout: Duration,
+    /// Requests on one client connection.
+    pub keepalive_requests: u32,
+}
+
+/// What happens to requests under one prefix.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// Starts with `/`.
+    pub prefix: String,
+    /// Index into `Plan::upstreams`.
+    pub upstream: usize,
+    /// Bytes; `None`: unlimited (`client_max_body_size = 0`).
+    pub client_max_body_size: Option<u64>,
+    /// Between two reads of a request body.
+    pub client_body_timeout: Duration,
+    /// Between two successful writes to the client.
+    pub send_timeout: Duration,
+    /// Connecting to one server.
+    pub proxy_connect_timeout: Duration,
+    /// Request sent to first byte of the answer.
+    pub proxy_first_byte_timeout: Duration,
+    /// Between two reads of the answer.
+    pub proxy_read_timeout: Duration,
+    /// Between two successful writes to the server.
+    pub proxy_send_timeout: Duration,
+    /// A tunnel (WebSocket) with no byte either way.
+    pub tunnel_timeout: Duration,
+}
+
+/// A group of backends.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// As in `[upstream.NAME]`, or the address of a direct `proxy_pass`.
+    pub name: String,
+    /// How the next server is chosen.
+    pub balance: Balance,
+    /// Idle connections kept per server by the whole process.
+    pub keepalive: u32,
+    /// How long one may idle.
+    pub keepalive_timeout: Duration,
+    /// At least one; one entry per resolved address, as nginx does it.
+    pub peers: Vec<Peer>,
+}
+
+/// The methods of choosing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// Smooth weighted round robin.
+    RoundRobin,
+    /// Fewest requests in flight per weight, over all workers.
+    LeastConn,
+}
+
+/// One backend.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// As written in the file, for people (`localhost:3000`).
+    pub name: String,
+    /// Usually one. A name whose addresses are all loopback (`localhost`: ::1 and 127.0.0.1) is one machine with
+    /// several doors: they are tried in turn, starting with the one that worked last.
+    pub addresses: Vec<Address>,
+    /// 1 to `limits::WEIGHT_MAX`.
+    pub weight: u32,
+}
+
+impl Plan {
+    /// The server for `host` (lower case, no port) on a listener: by exact name, else the default.
+    pub fn server_for(&self, listener: usize, host: &str) -> &Server {
+        let listener = &self.listeners[listener];
+        let named = listener.servers.iter().map(|&s| &self.servers[s]).find(|s| s.names.iter().any(|n| n == host));
+        named.unwrap_or(&self.servers[listener.default_server])
+    }
+}
+
+impl Server {
+    /// The location for a normalised path, or the reason to answer with.
+    pub fn location_for(&self, path: &str) -> Result<&Location, Reason> {
+        self.locations.iter().find(|l| path.starts_with(&l.prefix)).ok_or(Reason::NoLocation)
+    }
+}

@@ -1,0 +1,11 @@
+//! ringgate: a Layer-4/Layer-7 load balancer, thread per core, one io_uring per thread.
+pub mod balance;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod limits;
+pub mod proto;
+pub mod ring;
+pub mod session;
+pub mod upstream;
+pub mod worker;

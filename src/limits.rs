@@ -1,0 +1,140 @@
+//! Every bound of ringgate: its name, its unit and the reason for its size. What a configuration may change has `_DEFAULT`
+//! in its name. Relations between them are asserted at compile time, at the end.
+
+// ---- One request or response head -------------------------------------------------------------------------------------
+
+/// Bytes of a request or response head, start line and empty line included; more is 431 (or 502 from a backend).
+/// nginx allows 4 x 8 KiB, but no real browser comes near that; 16 KiB holds the largest cookie jars in the wild.
+pub const HEAD_MAX: usize = 16 * 1024;
+/// Bytes of the request target; more is 414. nginx: one line must fit one 8 KiB buffer.
+pub const TARGET_MAX: usize = 8 * 1024;
+/// Fields in a head or a trailer section; more is 431. Apache: 100.
+pub const FIELDS_MAX: usize = 100;
+/// Bytes by which our own fields may lengthen a rewritten head (forwarded fields, Host, Connection).
+pub const HEAD_GROWTH_MAX: usize = 2 * 1024;
+/// Bytes of a trailer section; more is a bad chunk.
+pub const TRAILERS_MAX: usize = 4 * 1024;
+/// Bytes of one chunk-size line with its extensions, CRLF included; more is a bad chunk. RFC 9112 7.1.1 asks for a bound.
+pub const CHUNK_LINE_MAX: usize = 256;
+/// Bytes of chunk framing (sizes, extensions, CRLFs) allowed in one message beyond `CHUNK_OVERHEAD_FACTOR` per data byte.
+/// Stops endless tiny chunks with long extensions (CVE-2023-39326) without hurting an honest streamer.
+pub const CHUNK_OVERHEAD_ALLOWANCE: u64 = 16 * 1024;
+/// Framing bytes allowed per data byte: one-byte chunks cost 5 ("1\r\n" and "\r\n").
+pub const CHUNK_OVERHEAD_FACTOR: u64 = 16;
+/// Empty lines tolerated before a request line (RFC 9112 2.2 asks for at least one).
+pub const EMPTY_LINES_MAX: usize = 4;
+/// Bytes of a host name in Host or the target (RFC 1035: 253, and a port).
+pub const HOST_MAX: usize = 261;
+
+// ---- Buffers -----------------------------------------------------------------------------------------------------------
+
+/// Bytes in front of body data in a buffer for a chunk-size line: 8 hex digits (4 GiB) and CRLF, rounded up.
+pub const CHUNK_HEADROOM: usize = 16;
+/// Bytes behind body data for CRLF and the last chunk "0\r\n\r\n".
+pub const CHUNK_TAILROOM: usize = 8;
+/// Bytes of a small buffer: one head, rewritten.
+pub const BUFFER_SMALL: usize = HEAD_MAX + HEAD_GROWTH_MAX;
+/// Bytes of a large buffer: body data with room for chunk framing. Measured: copying through 64 KiB costs 0.25-0.28
+/// CPU-seconds per GB, through 16 KiB 0.59.
+pub const BUFFER_LARGE: usize = 64 * 1024;
+/// Small buffers that one exchange may hold at a time: request in, response in, one on its way out on each side.
+pub const EXCHANGE_BUFFERS: u32 = 4;
+/// Small buffers of one worker: 1,024 exchanges that hold all theirs. Bounds a worker's head memory to 72 MiB; allocated as used.
+pub const BUFFERS_SMALL_MAX: u32 = 1024 * EXCHANGE_BUFFERS;
+/// Large buffers of one worker: 32 MiB. An exchange that gets none goes on with its small ones.
+pub const BUFFERS_LARGE_MAX: u32 = 512;
+
+// ---- Connections -------------------------------------------------------------------------------------------------------
+
+/// Client connections of one worker; beyond them a new one is closed at once and counted. `worker_connections` overrides.
+pub const WORKER_CONNECTIONS_DEFAULT: u32 = 65_536;
+/// Idle connections to one server kept open by the whole process; each worker keeps its share. `keepalive` overrides.
+pub const KEEPALIVE_DEFAULT: u32 = 512;
+/// Entries of the accept queue (`listen(2)`); the kernel cuts it to net.core.somaxconn.
+pub const BACKLOG: i32 = 4096;
+/// Requests answered on one client connection before it is closed, so that connections spread anew. nginx: 1000.
+pub const KEEPALIVE_REQUESTS_DEFAULT: u32 = 100_000;
+/// Workers: ten bits of a waker.
+pub const WORKERS_MAX: usize = 1024;
+/// Servers in one upstream group, and the length of a round-robin cycle: a cycle entry is a u16.
+pub const SERVERS_MAX: usize = 4096;
+/// Largest weight of a server (nginx has no bound; beyond this a cycle would grow absurd).
+pub const WEIGHT_MAX: u32 = 1000;
+
+// ---- Bodies ------------------------------------------------------------------------------------------------------------
+
+/// Bytes of a request body (nginx's default for client_max_body_size is 1 MiB, the first thing every guide raises).
+pub const CLIENT_MAX_BODY_SIZE_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// Bytes moved for one task in one turn of the loop before others get their turn.
+pub const TURN_BUDGET: usize = 256 * 1024;
+/// Bytes read and thrown away after a final answer, so that it is not destroyed by a reset (nginx lingering_close).
+pub const LINGER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+// ---- Time, in milliseconds ---------------------------------------------------------------------------------------------
+
+/// From the first byte of a request to the end of its head. nginx: 60 s.
+pub const CLIENT_HEADER_TIMEOUT_DEFAULT: u64 = 30_000;
+/// The same when buffers run out: whoever dribbles a head goes first.
+pub const CLIENT_HEADER_TIMEOUT_PRESSED: u64 = 3_000;
+/// Between two reads of a request body. nginx: 60 s.
+pub const CLIENT_BODY_TIMEOUT_DEFAULT: u64 = 60_000;
+/// Between two successful writes to a client. nginx: 60 s.
+pub const SEND_TIMEOUT_DEFAULT: u64 = 60_000;
+/// An idle client connection. nginx: 75 s.
+pub const KEEPALIVE_TIMEOUT_DEFAULT: u64 = 75_000;
+/// Connecting to a server. nginx: 60 s, which no visitor waits for.
+pub const PROXY_CONNECT_TIMEOUT_DEFAULT: u64 = 5_000;
+/// From the request's end to the first byte of the response, and between two reads of it. nginx: 60 s.
+pub const PROXY_READ_TIMEOUT_DEFAULT: u64 = 60_000;
+/// Between two successful writes to a server. nginx: 60 s.
+pub const PROXY_SEND_TIMEOUT_DEFAULT: u64 = 60_000;
+/// An idle pooled connection: below the usual 60 s of servers, so that we close first.
+pub const PROXY_KEEPALIVE_TIMEOUT_DEFAULT: u64 = 55_000;
+/// From SIGTERM to the end, whatever still runs.
+pub const SHUTDOWN_TIMEOUT_DEFAULT: u64 = 30_000;
+/// Idle client connections after SIGTERM: a request that comes within is answered with `Connection: close`.
+pub const DRAIN_GRACE: u64 = 2_000;
+/// A tunnel (WebSocket) with no byte either way. nginx cuts at proxy_read_timeout (60 s), the top complaint about it.
+pub const TUNNEL_TIMEOUT_DEFAULT: u64 = 3_600_000;
+/// Lingering close: between two reads, and in all. nginx: 5 s and 30 s.
+pub const LINGER_READ_TIMEOUT: u64 = 5_000;
+/// See `LINGER_READ_TIMEOUT`.
+pub const LINGER_TIMEOUT: u64 = 30_000;
+/// A wait for buffers before the answer is 503 `overloaded`.
+pub const BUFFER_WAIT_MAX: u64 = 10_000;
+/// A closed socket's last bytes may take this long to leave.
+pub const CLOSE_FLUSH_MAX: u64 = 30_000;
+/// Accepting pauses this long when descriptors run out, or the loop would spin on EMFILE.
+pub const ACCEPT_PAUSE: u64 = 100;
+/// One tick of the timer wheel: a deadline fires within one tick after it.
+pub const TICK: u64 = 64;
+/// A block of round-robin tickets that lay unused this long is thrown away (design section 6).
+pub const TICKETS_EXPIRE: u64 = 10;
+
+// ---- The ring ----------------------------------------------------------------------------------------------------------
+
+/// Entries of a submission queue: Netty found that larger ones harm latency.
+pub const SQ_ENTRIES: u32 = 256;
+/// Entries of a completion queue: an overflow is slow and ends multishot requests. 16384 x 16 B = 256 KiB per worker.
+pub const CQ_ENTRIES: u32 = 16_384;
+/// Completions taken in one turn: replies leave only at the next enter.
+pub const COMPLETIONS_PER_TURN: usize = 256;
+/// Tasks polled in one turn, for the same reason.
+pub const TASKS_PER_TURN: usize = 256;
+
+// ---- The control plane -------------------------------------------------------------------------------------------------
+
+/// Log lines waiting for the writer; beyond it they are dropped and counted.
+pub const LOG_QUEUE_MAX: usize = 4096;
+/// Files that one configuration may include, directly or not.
+pub const INCLUDES_MAX: usize = 1000;
+/// Bytes of one configuration file.
+pub const CONFIG_FILE_MAX: u64 = 16 * 1024 * 1024;
+
+const _: () = assert!(BUFFER_SMALL >= HEAD_MAX + HEAD_GROWTH_MAX, "a rewritten head fits one buffer");
+const _: () = assert!(TARGET_MAX + 512 < HEAD_MAX, "a request line within its limit leaves room for fields");
+const _: () = assert!(BUFFER_SMALL > CHUNK_HEADROOM + CHUNK_TAILROOM + TRAILERS_MAX, "body data can always move");
+const _: () = assert!(BUFFERS_SMALL_MAX >= EXCHANGE_BUFFERS, "one exchange can always run");
+const _: () = assert!(DRAIN_GRACE < SHUTDOWN_TIMEOUT_DEFAULT, "idle connections go before the end");
+const _: () = assert!(CQ_ENTRIES as usize > COMPLETIONS_PER_TURN, "a turn's completions fit");
+const _: () = assert!(PROXY_KEEPALIVE_TIMEOUT_DEFAULT < 60_000, "we close before the servers do");
