@@ -56,8 +56,16 @@ pub const BACKLOG: i32 = 4096;
 pub const KEEPALIVE_REQUESTS_DEFAULT: u32 = 100_000;
 /// Workers: ten bits of a waker.
 pub const WORKERS_MAX: usize = 1024;
-/// Servers in one upstream group, and the length of a round-robin cycle: a cycle entry is a u16.
+/// Servers in one upstream group: an entry of a round-robin cycle is a u16.
 pub const SERVERS_MAX: usize = 4096;
+/// Entries of a round-robin cycle (128 KiB). Reduced weights that sum up to more are scaled down to it, none below one.
+pub const CYCLE_MAX: usize = 65_536;
+/// Round-robin tickets that a busy worker draws at once: one shared write for this many requests.
+pub const TICKETS_MAX: u64 = 64;
+/// Picks within `TICKETS_EXPIRE` from which on a worker counts as busy: a person with a shell loop stays well below it.
+pub const TICKETS_BUSY: usize = 8;
+/// Tickets that one pick may pass over because their servers were tried already, before it looks through all servers.
+pub const TICKETS_SKIPPED_MAX: usize = 64;
 /// Largest weight of a server (nginx has no bound; beyond this a cycle would grow absurd).
 pub const WEIGHT_MAX: u32 = 1000;
 
@@ -135,6 +143,8 @@ const _: () = assert!(BUFFER_SMALL >= HEAD_MAX + HEAD_GROWTH_MAX, "a rewritten h
 const _: () = assert!(TARGET_MAX + 512 < HEAD_MAX, "a request line within its limit leaves room for fields");
 const _: () = assert!(BUFFER_SMALL > CHUNK_HEADROOM + CHUNK_TAILROOM + TRAILERS_MAX, "body data can always move");
 const _: () = assert!(BUFFERS_SMALL_MAX >= EXCHANGE_BUFFERS, "one exchange can always run");
+const _: () =
+    assert!(SERVERS_MAX <= u16::MAX as usize && SERVERS_MAX <= CYCLE_MAX, "every server has a place in a cycle");
 const _: () = assert!(DRAIN_GRACE < SHUTDOWN_TIMEOUT_DEFAULT, "idle connections go before the end");
 const _: () = assert!(CQ_ENTRIES as usize > COMPLETIONS_PER_TURN, "a turn's completions fit");
 const _: () = assert!(PROXY_KEEPALIVE_TIMEOUT_DEFAULT < 60_000, "we close before the servers do");
