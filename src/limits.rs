@@ -37,10 +37,12 @@ pub const BUFFER_SMALL: usize = HEAD_MAX + HEAD_GROWTH_MAX;
 /// Bytes of a large buffer: body data with room for chunk framing. Measured: copying through 64 KiB costs 0.25-0.28
 /// CPU-seconds per GB, through 16 KiB 0.59.
 pub const BUFFER_LARGE: usize = 64 * 1024;
-/// Small buffers that one exchange may hold at a time: request in, response in, one on its way out on each side.
-pub const EXCHANGE_BUFFERS: u32 = 4;
-/// Small buffers of one worker: 1,024 exchanges that hold all theirs. Bounds a worker's head memory to 72 MiB; allocated as used.
-pub const BUFFERS_SMALL_MAX: u32 = 1024 * EXCHANGE_BUFFERS;
+/// Small buffers that one exchange may hold at a time: request in, response in, two on their way out on each side (one in
+/// the kernel's hands, one being filled).
+pub const EXCHANGE_BUFFERS: u32 = 6;
+/// Small buffers of one worker: 4,096 exchanges that hold all theirs, 432 MiB at the very worst. They are allocated when first
+/// used, and an exchange that waits for its backend holds one: 72 MiB.
+pub const BUFFERS_SMALL_MAX: u32 = 4096 * EXCHANGE_BUFFERS;
 /// Large buffers of one worker: 32 MiB. An exchange that gets none goes on with its small ones.
 pub const BUFFERS_LARGE_MAX: u32 = 512;
 

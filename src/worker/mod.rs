@@ -1,2 +1,2 @@
 //! worker
-pub mod stats;
+
