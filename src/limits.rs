@@ -25,6 +25,9 @@ pub const CHUNK_OVERHEAD_FACTOR: u64 = 16;
 pub const EMPTY_LINES_MAX: usize = 4;
 /// Bytes of a host name in Host or the target (RFC 1035: 253, and a port).
 pub const HOST_MAX: usize = 261;
+/// Options in the Connection fields of one head; more is a bad field. Each is compared with each field's name, and no
+/// honest peer names more than a handful.
+pub const CONNECTION_OPTIONS_MAX: usize = 32;
 
 // ---- Buffers -----------------------------------------------------------------------------------------------------------
 
