@@ -28,6 +28,9 @@ pub enum Size {
     Large,
 }
 
+/// Small buffers kept for refusals.
+const SPARES: u32 = 64;
+
 struct Stock {
     free: Vec<Box<[u8]>>,
     /// Leases out and reservations not used up.
@@ -130,6 +133,17 @@ impl Buffers {
     /// Waits, in turn, until `count` small buffers are certain for `owner`. The caller holds no buffer meanwhile.
     pub fn reserve(&self, owner: Owner, count: u32) -> Reserve {
         Reserve { pool: self.0.clone(), owner, count, ticket: None }
+    }
+
+    /// One small buffer beyond the bound, to say that there are none; at most [`SPARES`] of them.
+    pub fn spare(&self, owner: Owner) -> Option<Reservation> {
+        let mut pool = self.0.borrow_mut();
+        if pool.small.promised >= pool.small.most + SPARES {
+            return None;
+        }
+        pool.small.promised += 1;
+        let key = pool.promises.insert(Promise { owner, most: 1, out: 0, released: false });
+        Some(Reservation { pool: self.0.clone(), key })
     }
 
     /// Small buffers are nearly used up: three quarters are promised.

@@ -85,6 +85,7 @@ fn mailboxes() -> std::sync::RwLockReadGuard<'static, Vec<Option<Arc<Mailbox>>>>
 
 /// What other threads tell a worker: tasks to wake.
 pub struct Mailbox {
+    worker: u64,
     wakes: Mutex<Vec<u64>>,
     sleeping: AtomicBool,
     notify: Notify,
@@ -96,9 +97,14 @@ impl Mailbox {
         self.rouse();
     }
 
+    /// Makes the worker's loop turn once, so that it looks at what was changed beside the mailbox.
+    pub fn nudge(&self) {
+        self.post(u64::MAX >> 12 | self.worker << (SLOT_BITS + GENERATION_BITS)); // no task has this name
+    }
+
     /// Wakes the worker if it sleeps or is about to: the fence pairs with the one in `fall_asleep`, so that either the
     /// sender sees `sleeping` or the sleeper sees what was sent.
-    pub fn rouse(&self) {
+    fn rouse(&self) {
         fence(Ordering::SeqCst);
         if self.sleeping.swap(false, Ordering::AcqRel) {
             (self.notify)();
@@ -146,13 +152,14 @@ pub struct Executor {
 impl Executor {
     /// An executor whose sleeping thread `notify` wakes. Panics if more than 4,096 exist at a time: a bug, as workers are bounded.
     pub fn new(notify: Notify) -> Self {
-        let mailbox = Arc::new(Mailbox { wakes: Mutex::default(), sleeping: AtomicBool::new(false), notify });
         let mut all = MAILBOXES.write().unwrap_or_else(PoisonError::into_inner);
         let worker = all.iter().position(Option::is_none).unwrap_or_else(|| {
             all.push(None);
             all.len() - 1
         });
         assert!(worker < WORKERS, "a waker names at most {WORKERS} workers");
+        let (wakes, sleeping) = (Mutex::default(), AtomicBool::new(false));
+        let mailbox = Arc::new(Mailbox { worker: worker as u64, wakes, sleeping, notify });
         all[worker] = Some(mailbox.clone());
         Self {
             worker: worker as u16,
@@ -210,13 +217,13 @@ impl Executor {
         }
     }
 
-    /// Moves wakes, local and from other threads, to the ready queue; true if any task is ready.
-    pub fn gather(&self, with_mailbox: bool) -> bool {
+    /// Moves wakes, local and from other threads, to the ready queue; true if any task is ready or there was any mail.
+    pub fn gather(&self) -> bool {
         let mut scratch = self.scratch.borrow_mut();
         WOKEN.with_borrow_mut(|woken| scratch.append(woken));
-        if with_mailbox {
-            self.mailbox.take(&mut scratch);
-        }
+        let local = scratch.len();
+        self.mailbox.take(&mut scratch);
+        let mail = scratch.len() > local;
         let mut tasks = self.tasks.borrow_mut();
         let mut ready = self.ready.borrow_mut();
         for bits in scratch.drain(..) {
@@ -234,7 +241,7 @@ impl Executor {
                 ready.push_back(name.slot as usize);
             }
         }
-        !ready.is_empty()
+        mail || !ready.is_empty()
     }
 
     /// Announces sleep to other threads; false if there must be none.
@@ -330,7 +337,7 @@ mod tests {
 
     fn turn(executor: &Executor) {
         executor.enter();
-        executor.gather(true);
+        executor.gather();
         executor.run(100);
     }
 

@@ -181,7 +181,7 @@ impl<D: Driver> Reactor<D> {
         let inner = &*self.0;
         inner.turns.set(inner.turns.get() + 1);
         inner.executor.enter();
-        let busy = inner.executor.gather(true);
+        let busy = inner.executor.gather();
         let timeout = if busy || !inner.executor.fall_asleep() {
             Some(0)
         } else {
@@ -199,7 +199,7 @@ impl<D: Driver> Reactor<D> {
         }
         inner.completions.replace(completions);
         inner.timers.expire(self.now_ms());
-        inner.executor.gather(true);
+        inner.executor.gather();
         inner.executor.run(limits::TASKS_PER_TURN);
         Ok(())
     }

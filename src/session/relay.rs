@@ -108,7 +108,8 @@ impl<D: Driver> Relay<'_, D> {
             return Ok(Some(n));
         }
         // Of a body of known length not one byte more is read: what follows stays in the kernel.
-        let certain = self.decoder.exact_length().unwrap_or(u64::MAX).min(room.len() as u64) as usize;
+        let left = if let Decoder::Length(left) = self.decoder { *left } else { u64::MAX };
+        let certain = left.min(room.len() as u64) as usize;
         match self.from.try_recv(&mut room[..certain]).map_err(Broken::Read)? {
             None => Ok(None),
             Some(0) if self.decoder.end_of_input() => Ok(None),

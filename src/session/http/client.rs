@@ -122,6 +122,19 @@ impl<'a, D: Driver> Client<'a, D> {
         Ok(())
     }
 
+    /// The right to buffers. Panics outside an exchange: our bug.
+    pub(super) fn reservation(&self) -> &Reservation {
+        self.reservation.as_ref().expect("reserved while an exchange runs")
+    }
+
+    /// An empty line matched as the end of a head, but the parser wants more: it stood before the request line. False if
+    /// nothing can be skipped, so that the loop ends.
+    pub(super) fn read_past_empty_lines(&mut self) -> bool {
+        let skip = self.bytes().iter().take_while(|&&b| b == b'\r' || b == b'\n').count();
+        self.start += skip;
+        skip > 0
+    }
+
     /// The bytes of the request being read.
     pub(super) fn bytes(&self) -> &[u8] {
         self.input.as_ref().map_or(&[], |input| &input[self.start..self.end])

@@ -4,8 +4,6 @@ mod answer;
 mod attempt;
 mod client;
 mod exchange;
-#[cfg(test)]
-mod tests;
 
 use super::Context;
 use crate::limits;
@@ -23,7 +21,9 @@ enum Next {
     Close,
     /// The answer said close, but the client may still be sending: read on for a while, or a reset destroys the answer.
     Linger,
-    /// The message was cut or the client is gone: nothing more can be said.
+    /// The client ended; nothing is left to say.
+    Gone,
+    /// The message was cut and the client must be able to tell, or the client is gone: reset.
     Abort,
 }
 
@@ -40,6 +40,7 @@ pub async fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listen
         }
         match exchange::run(&mut client).await {
             Next::Again => {}
+            Next::Gone => break,
             Next::Close => {
                 client.flush().await;
                 break;
