@@ -134,8 +134,6 @@ pub const TASKS_PER_TURN: usize = 256;
 pub const LOG_QUEUE_MAX: usize = 4096;
 /// Files that one configuration may include, directly or not.
 pub const INCLUDES_MAX: usize = 1000;
-/// Errors told at once about one file's shape; a reader fixes the first ones first.
-pub const CONFIG_ERRORS_MAX: usize = 50;
 /// Bytes of a unix socket's path (`sun_path` holds 108 with its NUL).
 pub const UNIX_PATH_MAX: usize = 107;
 /// Bytes of one configuration file.

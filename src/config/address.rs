@@ -106,7 +106,7 @@ pub fn pass(text: &str) -> Result<Pass, String> {
         return Err("variables in `proxy_pass` are not supported yet; name a group or an address".to_string());
     }
     let Some(rest) = text.strip_prefix("http://") else {
-        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
         let rest = if is_number(rest) { format!("127.0.0.1:{rest}") } else { rest.trim_start_matches('/').to_string() };
         return Err(match text.split_once("://") {
             Some(("https", _)) => format!("https to backends is not supported yet; write \"http://{rest}\""),

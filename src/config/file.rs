@@ -181,6 +181,15 @@ impl Visitor<'_> for WordVisitor {
     fn visit_u64<E: Error>(self, number: u64) -> Result<Word, E> {
         Ok(Word(number.to_string()))
     }
+
+    // Out of every range, but `build` says so better.
+    fn visit_i128<E: Error>(self, number: i128) -> Result<Word, E> {
+        Ok(Word(number.to_string()))
+    }
+
+    fn visit_u128<E: Error>(self, number: u128) -> Result<Word, E> {
+        Ok(Word(number.to_string()))
+    }
 }
 
 impl<'de> Deserialize<'de> for Word {

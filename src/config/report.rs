@@ -88,7 +88,12 @@ impl Report {
             text.push('\n');
         }
         if let Some(help) = &self.help {
-            text.push_str(&format!("  help: {}\n", printable(help).replace('\n', "\n        ")));
+            let mut indent = "  help: ";
+            for line in printable(help).lines() {
+                text.push_str(format!("{indent}{line}").trim_end());
+                text.push('\n');
+                indent = "        ";
+            }
         }
         text
     }
@@ -115,17 +120,22 @@ impl Report {
 
 /// Line and column from 1, the column in characters, as editors count.
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(offset)];
+    let before = &text[..boundary(text, offset)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 /// The part of a span that a caret can mark: within the text, on one line, on whole characters.
 fn shown(text: &str, span: &Range<usize>) -> Range<usize> {
-    let start = text.floor_char_boundary(span.start);
-    let end = text.ceil_char_boundary(span.end).max(start);
+    let start = boundary(text, span.start);
+    let end = boundary(text, span.end).max(start);
     let line = text[start..end].find('\n').map_or(end, |newline| start + newline);
     start..line
+}
+
+/// The last place between two characters that is not behind `offset`.
+fn boundary(text: &str, offset: usize) -> usize {
+    (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 /// A message quotes the file; control characters in it would speak to the terminal.

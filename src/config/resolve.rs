@@ -24,7 +24,7 @@ impl<'a> Resolver<'a> {
         let lookup = self.lookup;
         let known = self.known.entry(host.to_string()).or_insert_with(|| {
             let mut addresses: Vec<SocketAddr> = Vec::new();
-            for address in lookup(host).map_err(|error| error.to_string())? {
+            for address in lookup(host).map_err(said)? {
                 if !addresses.contains(&address) {
                     addresses.push(address);
                 }
@@ -42,9 +42,20 @@ pub fn system(host: &str) -> io::Result<Vec<SocketAddr>> {
     Ok((host, 0).to_socket_addrs()?.collect())
 }
 
+/// The resolver's own words, without what the standard library puts before them.
+fn said(error: io::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("failed to lookup address information: ").map_or(text.clone(), str::to_string)
+}
+
 /// Whether a connection to `peer` would end at `listener`.
 pub fn reaches(peer: SocketAddr, listener: SocketAddr) -> bool {
     let same_family = peer.is_ipv4() == listener.is_ipv4();
     let ip: IpAddr = listener.ip();
     same_family && peer.port() == listener.port() && (peer.ip() == ip || ip.is_unspecified() && peer.ip().is_loopback())
+}
+
+/// Whether every address is this machine's own.
+pub fn all_loopback(addresses: &[SocketAddr]) -> bool {
+    addresses.iter().all(|address| address.ip().is_loopback())
 }

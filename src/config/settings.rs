@@ -3,7 +3,6 @@
 use crate::config::plan;
 use crate::config::value::{count, duration, size};
 use crate::limits;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The values in force at one level.
@@ -98,9 +97,4 @@ pub fn wait(text: &str) -> Result<Duration, String> {
         }
         time => Ok(time),
     }
-}
-
-/// Whether every address is this machine's own.
-pub fn all_loopback(addresses: &[SocketAddr]) -> bool {
-    addresses.iter().all(|address| address.ip().is_loopback())
 }
