@@ -57,6 +57,8 @@ pub const WORKER_CONNECTIONS_DEFAULT: u32 = 65_536;
 pub const KEEPALIVE_DEFAULT: u32 = 512;
 /// Entries of the accept queue (`listen(2)`); the kernel cuts it to net.core.somaxconn.
 pub const BACKLOG: i32 = 4096;
+/// Largest `worker_connections` and `keepalive`: a million sockets cost the kernel some 3.6 GB per worker.
+pub const CONNECTIONS_MAX: u32 = 1 << 20;
 /// Requests answered on one client connection before it is closed, so that connections spread anew. nginx: 1000.
 pub const KEEPALIVE_REQUESTS_DEFAULT: u32 = 100_000;
 /// Workers: ten bits of a waker.
@@ -78,6 +80,8 @@ pub const WEIGHT_MAX: u32 = 1000;
 
 /// Bytes of a request body (nginx's default for client_max_body_size is 1 MiB, the first thing every guide raises).
 pub const CLIENT_MAX_BODY_SIZE_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// Largest size that a configuration may name; file offsets are signed 64-bit numbers.
+pub const SIZE_MAX: u64 = i64::MAX as u64;
 /// Bytes moved for one task in one turn of the loop before others get their turn.
 pub const TURN_BUDGET: usize = 256 * 1024;
 /// Bytes read and thrown away after a final answer, so that it is not destroyed by a reset (nginx lingering_close).
@@ -123,6 +127,8 @@ pub const ACCEPT_PAUSE: u64 = 100;
 pub const TICK: u64 = 64;
 /// A block of round-robin tickets that lay unused this long is thrown away (design section 6).
 pub const TICKETS_EXPIRE: u64 = 10;
+/// Longest time that a configuration may name: one leap year. Keeps sums of milliseconds far from overflow.
+pub const TIME_MAX: u64 = 366 * 86_400_000;
 
 // ---- The ring ----------------------------------------------------------------------------------------------------------
 
@@ -141,6 +147,8 @@ pub const TASKS_PER_TURN: usize = 256;
 pub const LOG_QUEUE_MAX: usize = 4096;
 /// Files that one configuration may include, directly or not.
 pub const INCLUDES_MAX: usize = 1000;
+/// Bytes of a unix socket's path (`sun_path` holds 108 with its NUL).
+pub const UNIX_PATH_MAX: usize = 107;
 /// Bytes of one configuration file.
 pub const CONFIG_FILE_MAX: u64 = 16 * 1024 * 1024;
 
