@@ -145,6 +145,16 @@ pub const TASKS_PER_TURN: usize = 256;
 
 /// Log lines waiting for the writer; beyond it they are dropped and counted.
 pub const LOG_QUEUE_MAX: usize = 4096;
+/// Bytes that the log writer gathers for one write.
+pub const LOG_BATCH_MAX: usize = 64 * 1024;
+/// Milliseconds that leaving waits for the log's last lines: a full pipe must not keep a process from ending.
+pub const LOG_FLUSH_MAX: u64 = 1_000;
+/// Connections to the admin socket answered at a time; further ones wait in its accept queue.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// Milliseconds for a head on the admin socket.
+pub const ADMIN_HEAD_TIMEOUT: u64 = 5_000;
+/// Bytes of an answer that `ringgate status` believes.
+pub const ADMIN_ANSWER_MAX: u64 = 256 * 1024 * 1024;
 /// Files that one configuration may include, directly or not.
 pub const INCLUDES_MAX: usize = 1000;
 /// Bytes of a unix socket's path (`sun_path` holds 108 with its NUL).

@@ -231,7 +231,8 @@ impl<D: Driver> Reactor<D> {
     fn record_poll(&self, index: u32, generation: u32, completion: Completion) -> bool {
         {
             let mut sockets = self.0.sockets.borrow_mut();
-            let Some(entry) = sockets.get_mut(index as usize).filter(|e| e.generation == generation && e.polling) else {
+            let Some(entry) = sockets.get_mut(index as usize).filter(|e| e.generation == generation && e.polling)
+            else {
                 return false;
             };
             if !completion.more {

@@ -326,12 +326,14 @@ mod tests {
     fn a_long_sleep_misses_nobody() {
         let timers = Timers::new(0);
         let count = Arc::new(Count(AtomicU64::new(0)));
-        let all: Vec<Timer> = (1..100).map(|i| {
-            let timer = timers.timer();
-            timer.set(i * 777);
-            timer.poll_expired(&count.clone().into());
-            timer
-        }).collect();
+        let all: Vec<Timer> = (1..100)
+            .map(|i| {
+                let timer = timers.timer();
+                timer.set(i * 777);
+                timer.poll_expired(&count.clone().into());
+                timer
+            })
+            .collect();
         timers.expire(10_000_000);
         assert_eq!(count.0.load(Ordering::Relaxed), all.len() as u64);
     }

@@ -34,7 +34,11 @@ impl std::fmt::Display for Unavailable {
         let sysctl = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
         match self.error.raw_os_error() {
             Some(libc::EPERM) if matches!(sysctl.trim(), "1" | "2") => {
-                write!(f, "; the sysctl kernel.io_uring_disabled is {}: `sysctl -w kernel.io_uring_disabled=0` allows it", sysctl.trim())
+                write!(
+                    f,
+                    "; the sysctl kernel.io_uring_disabled is {}: `sysctl -w kernel.io_uring_disabled=0` allows it",
+                    sysctl.trim()
+                )
             }
             Some(libc::EPERM | libc::ENOSYS) => write!(
                 f,
@@ -42,7 +46,10 @@ impl std::fmt::Display for Unavailable {
             ),
             Some(libc::EINVAL) => write!(f, "; the kernel is too old: Linux 6.1 or later is needed"),
             Some(libc::ENOMEM) => {
-                write!(f, "; the limit on locked memory is used up: raise it with `ulimit -l unlimited` or LimitMEMLOCK=infinity")
+                write!(
+                    f,
+                    "; the limit on locked memory is used up: raise it with `ulimit -l unlimited` or LimitMEMLOCK=infinity"
+                )
             }
             _ => Ok(()),
         }
@@ -274,9 +281,9 @@ impl Driver for Uring {
         // answer, everything else passes: a client sends it again and then meets a closed port, or our successor.
         let instruction = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
         let mut program = [
-            instruction(0x30, 0, 0, 13),         // ldb [13]
-            instruction(0x45, 0, 1, 0x02),       // jset #SYN, next, skip one
-            instruction(0x06, 0, 0, 0),          // ret #0: drop
+            instruction(0x30, 0, 0, 13),          // ldb [13]
+            instruction(0x45, 0, 1, 0x02),        // jset #SYN, next, skip one
+            instruction(0x06, 0, 0, 0),           // ret #0: drop
             instruction(0x06, 0, 0, 0xffff_ffff), // ret #-1: pass
         ];
         let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };

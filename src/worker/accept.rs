@@ -28,12 +28,7 @@ impl Drop for Accepting {
 }
 
 /// Accepts until the drain begins, then empties the accept queue and closes the listener.
-pub(super) async fn run<D: Driver>(
-    cx: Rc<Context<D>>,
-    listener: Listener<D>,
-    index: usize,
-    accepting: Accepting,
-) {
+pub(super) async fn run<D: Driver>(cx: Rc<Context<D>>, listener: Listener<D>, index: usize, accepting: Accepting) {
     let timer = cx.reactor.timer();
     loop {
         let next = poll_fn(|task| {
@@ -48,7 +43,10 @@ pub(super) async fn run<D: Driver>(
             Some(Err(error)) => {
                 if refusal(&error) {
                     cx.stats().accept_errors.add(1);
-                    cx.log(Level::Error, format!("accepting pauses: {error}; raise the limit on open files (ulimit -n)"));
+                    cx.log(
+                        Level::Error,
+                        format!("accepting pauses: {error}; raise the limit on open files (ulimit -n)"),
+                    );
                     timer.sleep(limits::ACCEPT_PAUSE).await; // or the loop would spin
                 }
             }

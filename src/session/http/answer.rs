@@ -153,8 +153,18 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
 enum Judged {
     Partial,
     /// `out` is what the client gets, if it understands it.
-    Interim { used: usize, out: Option<(Lease, usize)> },
-    Final { used: usize, out: Lease, len: usize, facts: ResponseFacts, framing: Framing, close: bool },
+    Interim {
+        used: usize,
+        out: Option<(Lease, usize)>,
+    },
+    Final {
+        used: usize,
+        out: Lease,
+        len: usize,
+        facts: ResponseFacts,
+        framing: Framing,
+        close: bool,
+    },
 }
 
 fn io_reason(error: &io::Error) -> Reason {

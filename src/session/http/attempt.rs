@@ -164,7 +164,9 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             Err(_) if matches!(upload.get(), Upload::Broken(_)) => {
                 let Upload::Broken(reason) = upload.get() else { unreachable!("just matched") };
                 match reason {
-                    Reason::BackendSendTimeout => Outcome::Failed { reason, stale: false, retry: false, body_read: false },
+                    Reason::BackendSendTimeout => {
+                        Outcome::Failed { reason, stale: false, retry: false, body_read: false }
+                    }
                     reason => Outcome::Refused(reason),
                 }
             }

@@ -6,11 +6,11 @@ use super::{Next, report};
 use crate::balance::Tried;
 use crate::config::plan::{Location, Server};
 use crate::log::Level;
+use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::proto::request::{self, FieldSlots, RequestFacts};
 use crate::proto::rewrite::{self, Forwarding};
 use crate::proto::writer::Writer;
-use crate::proto::framing::Framing;
 use crate::ring::{Driver, Lease, Reservation, Socket};
 use crate::session::{ms, tunnel};
 use crate::upstream::Picked;
@@ -130,7 +130,14 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
                 Outcome::Refused(reason) => return client.refuse(reason, true, request.facts.is_head, "").await,
                 Outcome::Failed { reason, stale, .. } if reused && stale => {
                     // The backend had closed it: our pool's matter, not the server's fault.
-                    cx.log(Level::Info, format!("a pooled connection to {} was closed ({})", name(client, request, &picked), reason.name()));
+                    cx.log(
+                        Level::Info,
+                        format!(
+                            "a pooled connection to {} was closed ({})",
+                            name(client, request, &picked),
+                            reason.name()
+                        ),
+                    );
                     continue;
                 }
                 Outcome::Failed { reason, retry, body_read, .. } => {
