@@ -274,6 +274,14 @@ impl Conn {
         Some(bytes)
     }
 
+    /// Whether nothing comes for that long.
+    pub fn is_quiet(&mut self, duration: Duration) -> bool {
+        let _ = self.out.set_timeouts(duration, PATIENCE * 6);
+        let outcome = self.reader.some();
+        let _ = self.out.set_timeouts(PATIENCE * 6, PATIENCE * 6);
+        outcome.is_err_and(|e| matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
+    }
+
     /// Sends all of it; `false` if the peer is gone.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.out.write_all(bytes.as_ref()).is_ok()

@@ -66,7 +66,7 @@ impl Read for Payload {
 }
 
 /// A running SHA-256 that counts its bytes.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Sum {
     hasher: Sha256,
     pub length: u64,
@@ -79,8 +79,8 @@ impl Sum {
         self.length += bytes.len() as u64;
     }
 
-    /// The sum, in hexadecimal.
-    pub fn hex(self) -> String {
-        self.hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    /// The sum so far, in hexadecimal.
+    pub fn hex(&self) -> String {
+        self.hasher.clone().finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 }
