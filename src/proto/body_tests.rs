@@ -2,8 +2,11 @@ use super::super::testing::{Random, written};
 use super::*;
 use crate::limits::{CHUNK_LINE_MAX, CHUNK_OVERHEAD_ALLOWANCE, CHUNK_OVERHEAD_FACTOR, FIELDS_MAX, TRAILERS_MAX};
 
-/// Feeds the pieces one after the other, until the body ends. `Ok` only if it does.
-fn decode(framing: Framing, pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, usize, Vec<u8>)>, Reason> {
+/// Data, raw bytes used, trailers; `None` if the body did not end.
+type Outcome = Result<Option<(Vec<u8>, usize, Vec<u8>)>, Reason>;
+
+/// Feeds the pieces one after the other, until the body ends.
+fn decode(framing: Framing, pieces: &[&[u8]]) -> Outcome {
     let mut decoder = Decoder::new(framing);
     let (mut data, mut used) = (Vec::new(), 0);
     for piece in pieces {
@@ -24,7 +27,7 @@ fn decode(framing: Framing, pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, usize, 
 }
 
 /// Decodes in every way of cutting the input in two, byte by byte, and at once: all must agree.
-fn decode_every_way(framing: Framing, bytes: &[u8]) -> Result<Option<(Vec<u8>, usize, Vec<u8>)>, Reason> {
+fn decode_every_way(framing: Framing, bytes: &[u8]) -> Outcome {
     let whole = decode(framing, &[bytes]);
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
     assert_eq!(decode(framing, &single), whole, "byte by byte: {:?}", String::from_utf8_lossy(bytes));
@@ -297,19 +300,19 @@ fn reference(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, ()> {
             _ => return Err(()),
         }
     }
+    // Trailers are judged as a whole, when they are complete.
+    let mut right = true;
     loop {
         let rest = &bytes[at..];
         let Some(end) = rest.windows(2).position(|w| w == b"\r\n") else { return Ok(None) };
         at += end + 2;
         let line = &rest[..end];
         if line.is_empty() {
-            return Ok(Some((data, at)));
+            return if right { Ok(Some((data, at))) } else { Err(()) };
         }
-        let Some(colon) = line.iter().position(|b| *b == b':') else { return Err(()) };
-        let name_is_right = colon > 0 && line[..colon].iter().all(u8::is_ascii_alphabetic);
-        if !name_is_right || line[colon..].iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
-            return Err(());
-        }
+        let colon = line.iter().position(|b| *b == b':').unwrap_or(0);
+        right &= colon > 0 && line[..colon].iter().all(u8::is_ascii_alphanumeric);
+        right &= !line[colon..].iter().any(|b| matches!(b, b'\r' | b'\n' | 0));
     }
 }
 

@@ -9,7 +9,8 @@ fn outcome(bytes: &[u8]) -> Result<Option<usize>, Reason> {
 
 #[test]
 fn right_heads_are_found() {
-    let rows: &[(&str, &str, &str, Version, &[(&str, &str)])] = &[
+    type Row<'a> = (&'a str, &'a str, &'a str, Version, &'a [(&'a str, &'a str)]);
+    let rows: &[Row] = &[
         ("GET / HTTP/1.1\r\n\r\n", "GET", "/", Version::Http11, &[]),
         ("GET / HTTP/1.0\r\n\r\n", "GET", "/", Version::Http10, &[]),
         ("POST /a?b HTTP/1.1\r\nHost: x\r\nA:b\r\n\r\n", "POST", "/a?b", Version::Http11, &[("Host", "x"), ("A", "b")]),
