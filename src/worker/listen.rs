@@ -56,39 +56,53 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Binds every listener of `plan`, once per worker. Returns the addresses really bound and, per listener, the sockets.
-pub(super) fn bind(plan: &Plan, workers: usize) -> Result<(Vec<Address>, Vec<Vec<OwnedFd>>), StartError> {
-    let mut addresses = Vec::new();
+/// Binds every listener of `plan`, once per worker, and returns the sockets per listener. The plan then holds the addresses really
+/// bound (port 0 is chosen), without the optional ones that this machine lacks.
+pub(super) fn bind(plan: &mut Plan, workers: usize) -> Result<Vec<Vec<OwnedFd>>, StartError> {
     let mut sockets = Vec::new();
-    for listener in &plan.listeners {
-        let bound = match &listener.address {
-            Address::Tcp(address) => bind_tcp(*address, workers).map(|(a, s)| (Address::Tcp(a), s)),
-            Address::Unix(path) => bind_unix(path, workers).map(|s| (listener.address.clone(), s)),
+    let mut missing = None;
+    for mut listener in std::mem::take(&mut plan.listeners) {
+        let bound = match &mut listener.address {
+            Address::Tcp(address) => bind_tcp(address, workers),
+            Address::Unix(path) => bind_unix(path, workers),
         };
-        let (address, set) = bound.map_err(|error| StartError::Listen(listener.address.clone(), error))?;
-        addresses.push(address);
-        sockets.push(set);
+        match bound {
+            Ok(bound) => {
+                sockets.push(bound);
+                plan.listeners.push(listener);
+            }
+            Err(error) if listener.optional && lacks_address(&error) => missing = Some((listener, error)),
+            Err(error) => return Err(StartError::Listen(listener.address, error)),
+        }
     }
-    Ok((addresses, sockets))
+    match missing {
+        Some((listener, error)) if plan.listeners.is_empty() => Err(StartError::Listen(listener.address, error)),
+        _ => Ok(sockets),
+    }
 }
 
-fn bind_tcp(mut address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<OwnedFd>)> {
+/// The machine has no such address (`localhost` names ::1, but IPv6 may be off).
+fn lacks_address(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT))
+}
+
+fn bind_tcp(address: &mut SocketAddr, workers: usize) -> io::Result<Vec<OwnedFd>> {
     // SO_REUSEPORT would let a second ringgate share the port without a word: ask without it first.
     if address.port() != 0 {
-        tcp_socket(address, false)?;
+        tcp_socket(*address, false)?;
     }
     let mut sockets = Vec::new();
     for _ in 0..workers {
-        let socket = tcp_socket(address, true)?;
+        let socket = tcp_socket(*address, true)?;
         if let Some(bound) = socket.local_addr()?.as_socket() {
-            address = bound; // port 0 is chosen once
+            *address = bound; // port 0 is chosen once
         }
         sockets.push(socket);
     }
     for socket in &sockets {
         socket.listen(limits::BACKLOG)?;
     }
-    Ok((address, sockets.into_iter().map(OwnedFd::from).collect()))
+    Ok(sockets.into_iter().map(OwnedFd::from).collect())
 }
 
 fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {

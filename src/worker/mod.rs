@@ -40,9 +40,8 @@ struct Handle {
 pub struct Workers {
     /// What is counted.
     pub stats: Arc<Stats>,
-    /// What runs.
+    /// What runs, with the addresses really bound.
     pub plan: Arc<Plan>,
-    addresses: Vec<Address>,
     handles: Vec<Handle>,
 }
 
@@ -56,10 +55,12 @@ pub fn count(plan: &Plan) -> usize {
 /// Binds the listeners and starts the workers; returns when all of them accept. On an error nothing stays behind.
 pub fn start(plan: Arc<Plan>, log: LogSender) -> Result<Workers, StartError> {
     let workers = count(&plan);
+    let mut bound = (*plan).clone();
+    let mut sockets = listen::bind(&mut bound, workers)?;
+    let plan = Arc::new(bound);
     let stats = Arc::new(Stats::new(&plan, workers));
-    let (addresses, mut sockets) = listen::bind(&plan, workers)?;
     let cpus = core_affinity::get_core_ids().unwrap_or_default();
-    let mut started = Workers { stats: stats.clone(), plan: plan.clone(), addresses, handles: Vec::new() };
+    let mut started = Workers { stats: stats.clone(), plan: plan.clone(), handles: Vec::new() };
     for worker in 0..workers {
         let listeners: Vec<OwnedFd> = sockets.iter_mut().filter_map(Vec::pop).collect();
         let cpu = (!cpus.is_empty()).then(|| cpus[worker % cpus.len()]);
@@ -86,8 +87,8 @@ pub fn start(plan: Arc<Plan>, log: LogSender) -> Result<Workers, StartError> {
 
 impl Workers {
     /// The addresses really bound, one per listener (port 0 is resolved).
-    pub fn addresses(&self) -> &[Address] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<Address> {
+        self.plan.listeners.iter().map(|listener| listener.address.clone()).collect()
     }
 
     /// Begins the drain: no new connections but those that wait already; what runs may finish.
