@@ -26,9 +26,9 @@ fn with_connection_options(count: usize) -> String {
     format!("{GET}Connection: {}\r\n\r\n", vec!["x-a"; count].join(", "))
 }
 
-/// A trailer section of exactly so many bytes, its empty line included.
+/// A trailer section of exactly so many bytes, without the empty line behind it (RFC 9112 7.1.2).
 fn with_trailers(length: usize) -> String {
-    let fixed = "X-Long: \r\n\r\n".len();
+    let fixed = "X-Long: \r\n".len();
     format!("{CHUNKED}5\r\nhello\r\n0\r\nX-Long: {}\r\n\r\n", "a".repeat(length - fixed))
 }
 
@@ -120,7 +120,7 @@ fn the_helpers_make_what_they_say() {
     assert_eq!(with_target(100).split(' ').nth(1).map(str::len), Some(100));
     assert!(with_connection_options(3).contains("x-a, x-a, x-a"));
     let trailers = with_trailers(100);
-    assert_eq!(trailers[trailers.find("X-Long").unwrap()..].len(), 100);
+    assert_eq!(trailers[trailers.find("X-Long").unwrap()..].len(), 100 + "\r\n".len());
     let line = with_chunk_line(100);
     assert_eq!(line.find("hello").unwrap() - CHUNKED.len(), 100);
 }
