@@ -75,9 +75,9 @@ fn weights_are_kept_and_spread_smoothly() {
         let ringgate = setup.server("127.0.0.1:0", "", &[("/", "http://backend", "")]).start();
         let answers: Vec<String> = (0..28).map(|_| ask(&ringgate)).collect();
         assert_eq!(counts(&answers), BTreeMap::from([("a", 20), ("b", 4), ("c", 4)]), "{workers} workers: {answers:?}");
-        // Smooth: in each cycle of seven the heavy one never has all its turns in a row.
+        // Smooth: the heavy one never has all its turns in a row (two cycles may meet in it: a a b a c a a, a a b ...).
         let longest = answers.chunk_by(|x, y| x == y).map(<[String]>::len).max().unwrap_or(0);
-        assert!(longest <= 3, "{workers} workers: {answers:?}");
+        assert!(longest <= 4, "{workers} workers: {answers:?}");
     }
 }
 
