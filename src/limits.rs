@@ -25,6 +25,9 @@ pub const CHUNK_OVERHEAD_FACTOR: u64 = 16;
 pub const EMPTY_LINES_MAX: usize = 4;
 /// Bytes of a host name in Host or the target (RFC 1035: 253, and a port).
 pub const HOST_MAX: usize = 261;
+/// Options in the Connection fields of one head; more is a bad field. Each is compared with each field's name, and no
+/// honest peer names more than a handful.
+pub const CONNECTION_OPTIONS_MAX: usize = 32;
 
 // ---- Buffers -----------------------------------------------------------------------------------------------------------
 
@@ -37,10 +40,12 @@ pub const BUFFER_SMALL: usize = HEAD_MAX + HEAD_GROWTH_MAX;
 /// Bytes of a large buffer: body data with room for chunk framing. Measured: copying through 64 KiB costs 0.25-0.28
 /// CPU-seconds per GB, through 16 KiB 0.59.
 pub const BUFFER_LARGE: usize = 64 * 1024;
-/// Small buffers that one exchange may hold at a time: request in, response in, one on its way out on each side.
-pub const EXCHANGE_BUFFERS: u32 = 4;
-/// Small buffers of one worker: 1,024 exchanges that hold all theirs. Bounds a worker's head memory to 72 MiB; allocated as used.
-pub const BUFFERS_SMALL_MAX: u32 = 1024 * EXCHANGE_BUFFERS;
+/// Small buffers that one exchange may hold at a time: request in, response in, two on their way out on each side (one in
+/// the kernel's hands, one being filled).
+pub const EXCHANGE_BUFFERS: u32 = 6;
+/// Small buffers of one worker: 4,096 exchanges that hold all theirs, 432 MiB at the very worst. They are allocated when first
+/// used, and an exchange that waits for its backend holds one: 72 MiB.
+pub const BUFFERS_SMALL_MAX: u32 = 4096 * EXCHANGE_BUFFERS;
 /// Large buffers of one worker: 32 MiB. An exchange that gets none goes on with its small ones.
 pub const BUFFERS_LARGE_MAX: u32 = 512;
 
@@ -52,12 +57,22 @@ pub const WORKER_CONNECTIONS_DEFAULT: u32 = 65_536;
 pub const KEEPALIVE_DEFAULT: u32 = 512;
 /// Entries of the accept queue (`listen(2)`); the kernel cuts it to net.core.somaxconn.
 pub const BACKLOG: i32 = 4096;
+/// Largest `worker_connections` and `keepalive`: a million sockets cost the kernel some 3.6 GB per worker.
+pub const CONNECTIONS_MAX: u32 = 1 << 20;
 /// Requests answered on one client connection before it is closed, so that connections spread anew. nginx: 1000.
 pub const KEEPALIVE_REQUESTS_DEFAULT: u32 = 100_000;
 /// Workers: ten bits of a waker.
 pub const WORKERS_MAX: usize = 1024;
-/// Servers in one upstream group, and the length of a round-robin cycle: a cycle entry is a u16.
+/// Servers in one upstream group: an entry of a round-robin cycle is a u16.
 pub const SERVERS_MAX: usize = 4096;
+/// Entries of a round-robin cycle (128 KiB). Reduced weights that sum up to more are scaled down to it, none below one.
+pub const CYCLE_MAX: usize = 65_536;
+/// Round-robin tickets that a busy worker draws at once: one shared write for this many requests.
+pub const TICKETS_MAX: u64 = 64;
+/// Picks within `TICKETS_EXPIRE` from which on a worker counts as busy: a person with a shell loop stays well below it.
+pub const TICKETS_BUSY: usize = 8;
+/// Tickets that one pick may pass over because their servers were tried already, before it looks through all servers.
+pub const TICKETS_SKIPPED_MAX: usize = 64;
 /// Largest weight of a server (nginx has no bound; beyond this a cycle would grow absurd).
 pub const WEIGHT_MAX: u32 = 1000;
 
@@ -65,6 +80,8 @@ pub const WEIGHT_MAX: u32 = 1000;
 
 /// Bytes of a request body (nginx's default for client_max_body_size is 1 MiB, the first thing every guide raises).
 pub const CLIENT_MAX_BODY_SIZE_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// Largest size that a configuration may name; file offsets are signed 64-bit numbers.
+pub const SIZE_MAX: u64 = i64::MAX as u64;
 /// Bytes moved for one task in one turn of the loop before others get their turn.
 pub const TURN_BUDGET: usize = 256 * 1024;
 /// Bytes read and thrown away after a final answer, so that it is not destroyed by a reset (nginx lingering_close).
@@ -110,6 +127,8 @@ pub const ACCEPT_PAUSE: u64 = 100;
 pub const TICK: u64 = 64;
 /// A block of round-robin tickets that lay unused this long is thrown away (design section 6).
 pub const TICKETS_EXPIRE: u64 = 10;
+/// Longest time that a configuration may name: one leap year. Keeps sums of milliseconds far from overflow.
+pub const TIME_MAX: u64 = 366 * 86_400_000;
 
 // ---- The ring ----------------------------------------------------------------------------------------------------------
 
@@ -126,8 +145,20 @@ pub const TASKS_PER_TURN: usize = 256;
 
 /// Log lines waiting for the writer; beyond it they are dropped and counted.
 pub const LOG_QUEUE_MAX: usize = 4096;
+/// Bytes that the log writer gathers for one write.
+pub const LOG_BATCH_MAX: usize = 64 * 1024;
+/// Milliseconds that leaving waits for the log's last lines: a full pipe must not keep a process from ending.
+pub const LOG_FLUSH_MAX: u64 = 1_000;
+/// Connections to the admin socket answered at a time; further ones wait in its accept queue.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// Milliseconds for a head on the admin socket.
+pub const ADMIN_HEAD_TIMEOUT: u64 = 5_000;
+/// Bytes of an answer that `ringgate status` believes.
+pub const ADMIN_ANSWER_MAX: u64 = 256 * 1024 * 1024;
 /// Files that one configuration may include, directly or not.
 pub const INCLUDES_MAX: usize = 1000;
+/// Bytes of a unix socket's path (`sun_path` holds 108 with its NUL).
+pub const UNIX_PATH_MAX: usize = 107;
 /// Bytes of one configuration file.
 pub const CONFIG_FILE_MAX: u64 = 16 * 1024 * 1024;
 
@@ -135,6 +166,8 @@ const _: () = assert!(BUFFER_SMALL >= HEAD_MAX + HEAD_GROWTH_MAX, "a rewritten h
 const _: () = assert!(TARGET_MAX + 512 < HEAD_MAX, "a request line within its limit leaves room for fields");
 const _: () = assert!(BUFFER_SMALL > CHUNK_HEADROOM + CHUNK_TAILROOM + TRAILERS_MAX, "body data can always move");
 const _: () = assert!(BUFFERS_SMALL_MAX >= EXCHANGE_BUFFERS, "one exchange can always run");
+const _: () =
+    assert!(SERVERS_MAX <= u16::MAX as usize && SERVERS_MAX <= CYCLE_MAX, "every server has a place in a cycle");
 const _: () = assert!(DRAIN_GRACE < SHUTDOWN_TIMEOUT_DEFAULT, "idle connections go before the end");
 const _: () = assert!(CQ_ENTRIES as usize > COMPLETIONS_PER_TURN, "a turn's completions fit");
 const _: () = assert!(PROXY_KEEPALIVE_TIMEOUT_DEFAULT < 60_000, "we close before the servers do");

@@ -1,4 +1,120 @@
-//! cli
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line: one file per subcommand, and every message that a person reads.
+
+pub mod check;
+pub mod demo;
+pub mod init;
+pub mod locate;
+mod proxy;
+mod run;
+mod sockets;
+mod status;
+mod table;
+
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A load balancer for Linux: thread per core, io_uring, configured with nginx's words.
+#[derive(Debug, Parser)]
+#[command(name = "ringgate", version, arg_required_else_help = true, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a configuration until SIGTERM or SIGINT
+    Run(Config),
+    /// Check a configuration and say what is wrong with it
+    Check(Config),
+    /// Write a first configuration with comments
+    Init {
+        /// The file to write [default: ringgate.toml]
+        file: Option<PathBuf>,
+    },
+    /// Balance without a configuration: one address over some servers
+    Proxy(proxy::Arguments),
+    /// Show balancing at work: three small backends, the balancer and some load, all in this process
+    Demo(demo::Arguments),
+    /// Show what a running ringgate does
+    Status(status::Arguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct Config {
+    /// The configuration [default: ./ringgate.toml if it exists, else /etc/ringgate/ringgate.toml]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    match CommandLine::parse().command {
+        Command::Run(arguments) => run::run(arguments.config.as_deref()),
+        Command::Check(arguments) => check::check(arguments.config.as_deref()),
+        Command::Init { file } => init::init(file.as_deref()),
+        Command::Proxy(arguments) => proxy::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Status(arguments) => status::run(&arguments),
+    }
+}
+
+/// Prints to standard output. A reader that went away (`ringgate status | head`) is no error of ours.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Says on standard error why nothing comes of it.
+fn fail(message: impl std::fmt::Display) -> ExitCode {
+    eprintln!("ringgate: {message}");
+    ExitCode::FAILURE
+}
+
+/// `1 server`, `2 servers`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_parse_as_documented() {
+        let good = [
+            "run",
+            "run -c a.toml",
+            "check --config a.toml",
+            "init",
+            "init a.toml",
+            "proxy --listen 127.0.0.1:8080 --to 127.0.0.1:1",
+            "proxy --listen 8080 --to a:1 --to b:2 --balance least_conn",
+            "demo",
+            "demo --listen 127.0.0.1:0 --no-load",
+            "status",
+            "status --json --admin /run/x.sock",
+            "status -c a.toml",
+        ];
+        let bad = [
+            "",
+            "fly",
+            "proxy --listen 1",
+            "proxy --to a",
+            "proxy --listen 1 --to a --balance fair",
+            "status --admin a -c b",
+            "run a.toml",
+        ];
+        let parse = |line: &str| CommandLine::try_parse_from(["ringgate"].into_iter().chain(line.split_whitespace()));
+        good.iter().for_each(|line| drop(parse(line).unwrap_or_else(|error| panic!("{line}: {error}"))));
+        bad.iter().for_each(|line| assert!(parse(line).is_err(), "{line}"));
+    }
 }

@@ -1,1 +1,214 @@
-//! control
+//! The control plane: one thread on tokio-uring that starts the workers, watches over them, answers on the admin socket, writes the
+//! log and ends everything.
+//!
+//! An operation of tokio-uring cannot be cancelled, and dropping its runtime waits for the last of them (a write to a pipe that
+//! nobody reads, say). So this process never leaves by dropping: it flushes the log for a bounded time and exits.
+
+pub mod admin;
+pub mod signals;
+pub mod status;
+
+use crate::config::plan::Plan;
+use crate::log::{self, Level, LogReceiver, LogSender};
+use crate::worker::{self, Workers};
+use admin::{AdminSocket, SocketFile};
+use signals::{Asked, Signals};
+use status::{Process, State};
+use std::cell::Cell;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often the workers are looked after while they serve, and while they drain.
+const WATCH: Duration = Duration::from_millis(500);
+const WATCH_DRAINING: Duration = Duration::from_millis(10);
+
+/// Entries of the control plane's ring: it writes one thing at a time, and memory for rings is bounded where users are not root.
+const RING_ENTRIES: u32 = 16;
+
+/// Runs `plan` until a signal ends it. Returns only if it could not start; otherwise the process ends here, with code 0 after a drain,
+/// 1 after a second signal or when no worker is left.
+///
+/// Lines that matter less than `least` are not logged. `on_ready` is called when all listeners listen; what it returns is called
+/// when the drain begins.
+pub fn run<D>(plan: Arc<Plan>, least: Level, on_ready: impl FnOnce(&Workers) -> D) -> ExitCode
+where
+    D: FnOnce() + 'static,
+{
+    let (log, lines) = log::channel(least);
+    let started = log::open(plan.error_log.as_deref()).and_then(|target| {
+        let admin = plan.admin.as_deref().map(AdminSocket::bind).transpose()?;
+        let workers = worker::start(plan.clone(), log.clone()).map_err(|error| error.to_string())?;
+        // After the workers: where io_uring is forbidden, they name the cause and the cure.
+        let runtime = tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES))
+            .map_err(|error| format!("the control plane cannot start: {error}"))?;
+        Ok((target, admin, workers, runtime))
+    });
+    let (target, admin, workers, runtime) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            lines.drain_to(&mut std::io::stderr());
+            eprintln!("ringgate: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async move {
+        let admin_file = admin.as_ref().map(AdminSocket::file);
+        let control = Control { plan, log, workers: Rc::new(workers), draining: Rc::new(Cell::new(false)) };
+        // A task of its own, so that a panic in it comes back as a value and still ends the process in good order.
+        let log = control.log.clone();
+        let ready = ready(&control, lines, target, admin).map(|signals| (signals, on_ready(&control.workers)));
+        let code = match ready {
+            Ok((signals, on_drain)) => {
+                tokio_uring::spawn(control.serve(signals, on_drain)).await.unwrap_or_else(|_| {
+                    eprintln!("ringgate: the control plane made a mistake; ending");
+                    1
+                })
+            }
+            Err(error) => {
+                log.error(error);
+                1
+            }
+        };
+        leave(code, &log, admin_file).await
+    })
+}
+
+/// Starts what runs beside the workers.
+fn ready(
+    control: &Control,
+    lines: LogReceiver,
+    target: std::fs::File,
+    admin: Option<AdminSocket>,
+) -> Result<Signals, String> {
+    tokio_uring::spawn(lines.write_to(target));
+    let signals = Signals::new().map_err(|error| format!("signals cannot be received: {error}"))?;
+    if let Some(admin) = admin {
+        tokio_uring::spawn(admin.serve(control.status(), control.log.clone()));
+    }
+    let listening = control.workers.addresses().iter().map(|address| format!("listening on {}", status::url(address)));
+    for line in listening.chain(["ready".to_owned()]) {
+        if control.plan.error_log.is_some() {
+            // Whoever started it looks at the terminal, not yet into the file.
+            eprintln!("{line}");
+        }
+        control.log.info(line);
+    }
+    Ok(signals)
+}
+
+/// Ends the process. Nothing is dropped: see the head of this file.
+async fn leave(code: i32, log: &LogSender, admin: Option<SocketFile>) -> ! {
+    if let Some(file) = admin {
+        file.remove();
+    }
+    log.flush().await;
+    std::process::exit(code)
+}
+
+struct Control {
+    plan: Arc<Plan>,
+    log: LogSender,
+    workers: Rc<Workers>,
+    draining: Rc<Cell<bool>>,
+}
+
+impl Control {
+    /// What makes the body of `GET /status`.
+    fn status(&self) -> impl Fn() -> String + 'static {
+        let (plan, log, draining) = (self.plan.clone(), self.log.clone(), self.draining.clone());
+        let workers = Rc::downgrade(&self.workers); // weak: the end joins the workers, for which it must own them
+        move || {
+            let Some(workers) = workers.upgrade() else { return "{\"error\": \"ending\"}\n".to_owned() };
+            let process = Process {
+                state: if draining.get() { State::Draining } else { State::Running },
+                workers_running: workers.running(),
+                log_lines_dropped: log.dropped(),
+                now: SystemTime::now(),
+            };
+            let status = status::status(&plan, &workers.stats, workers.addresses(), process);
+            serde_json::to_string_pretty(&status).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")) + "\n"
+        }
+    }
+
+    /// From ready to the end; the exit code.
+    async fn serve(self, mut signals: Signals, on_drain: impl FnOnce()) -> i32 {
+        let signal = match self.until_asked_to_end(&mut signals).await {
+            Some(signal) => signal,
+            None => return 1,
+        };
+        self.draining.set(true);
+        on_drain();
+        self.drain(signal, &mut signals).await
+    }
+
+    /// The signal that ends it; `None` when no worker is left to serve anything.
+    async fn until_asked_to_end(&self, signals: &mut Signals) -> Option<&'static str> {
+        let total = self.workers.stats.workers.len();
+        let mut running = total;
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::End(signal) => return Some(signal),
+                    Asked::Ignore(signal) => {
+                        self.log.info(format!("{signal} is ignored: reloading and re-opening logs are not built yet"));
+                    }
+                },
+                () = tokio::time::sleep(WATCH) => {}
+            }
+            let now_running = self.workers.running();
+            if now_running < running {
+                self.log.error(format!("{} of {total} workers ended by themselves", total - now_running));
+                running = now_running;
+            }
+            if running == 0 {
+                self.log.error("no worker is left: ending");
+                return None;
+            }
+        }
+    }
+
+    /// Lets the workers finish within `shutdown_timeout`. A second signal ends at once.
+    async fn drain(self, signal: &str, signals: &mut Signals) -> i32 {
+        let limit = self.plan.shutdown_timeout;
+        self.log.info(format!(
+            "{signal}: draining {}, at most {}; a second signal ends at once",
+            self.remaining(),
+            shown(limit)
+        ));
+        let began = Instant::now();
+        self.workers.drain();
+        while self.workers.running() > 0 {
+            let left = limit.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                self.log.warn(format!("shutdown_timeout of {} is over: cut off {}", shown(limit), self.remaining()));
+                return 0;
+            }
+            tokio::select! {
+                asked = signals.next() => if let Asked::End(signal) = asked {
+                    self.log.warn(format!("{signal} again: cut off {}", self.remaining()));
+                    return 1;
+                },
+                () = tokio::time::sleep(WATCH_DRAINING.min(left)) => {}
+            }
+        }
+        let requests = self.workers.stats.sum(|worker| &worker.requests);
+        if let Ok(workers) = Rc::try_unwrap(self.workers) {
+            workers.join(WATCH);
+        }
+        self.log.info(format!("ended in good order after {requests} requests"));
+        0
+    }
+
+    fn remaining(&self) -> String {
+        let stats = &self.workers.stats;
+        let (requests, connections) = (stats.sum(|worker| &worker.in_flight), stats.sum(|worker| &worker.connections));
+        format!("{requests} requests in flight on {connections} connections")
+    }
+}
+
+/// A duration as a person says it: `30s`, `1.5s`.
+fn shown(duration: Duration) -> String {
+    format!("{}s", duration.as_secs_f64())
+}

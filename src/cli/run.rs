@@ -1,0 +1,27 @@
+//! `ringgate run`: a configuration, until a signal ends it.
+
+use super::{fail, locate};
+use crate::config;
+use crate::control;
+use crate::log::Level;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Loads and runs. Nothing runs unless everything loads.
+pub fn run(config: Option<&Path>) -> ExitCode {
+    let path = match locate::find_config(config) {
+        Ok(path) => path,
+        Err(error) => return fail(error),
+    };
+    match config::load(&path) {
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+            control::run(Arc::new(loaded.plan), Level::Info, |_| || ())
+        }
+        Err(errors) => {
+            eprintln!("{errors}");
+            fail(format_args!("{} has errors; nothing was started", path.display()))
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Signals, as the control plane's tasks await them.
+
+use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// SIGTERM or SIGINT: end, politely the first time.
+    End(&'static str),
+    /// SIGHUP or SIGUSR1: nothing yet, but they must not kill the process either.
+    Ignore(&'static str),
+}
+
+/// The signals ringgate listens to. From its making on they no longer have their usual effect.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    user1: Signal,
+}
+
+impl Signals {
+    /// Inside a tokio runtime.
+    pub fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// The next one. May be dropped and called again: no signal is lost.
+    pub async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::End("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::End("SIGINT"),
+            _ = self.hangup.recv() => Asked::Ignore("SIGHUP"),
+            _ = self.user1.recv() => Asked::Ignore("SIGUSR1"),
+        }
+    }
+}

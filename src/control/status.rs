@@ -1,0 +1,304 @@
+//! What `GET /status` answers: the counters of all workers under the names of the plan. Pure: it reads, adds up and names.
+
+use crate::balance::Group;
+use crate::config::plan::{Address, Balance, Plan, Upstream};
+use crate::log;
+use crate::proto::reason::Reason;
+use crate::stats::{Counter, ServerStats, Stats, WorkerStats};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+/// The whole answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of ringgate.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// What the process is doing.
+    pub state: State,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// Seconds since then.
+    pub uptime_s: u64,
+    /// Workers that have not ended.
+    pub workers_running: usize,
+    /// Log lines that were lost because the log could not keep up.
+    pub log_lines_dropped: u64,
+    /// All workers together.
+    pub totals: Counts,
+    /// In the plan's order.
+    pub listeners: Vec<ListenerStatus>,
+    /// In the plan's order.
+    pub upstreams: Vec<UpstreamStatus>,
+    /// One per worker.
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// What a process is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It serves.
+    Running,
+    /// It finishes what it has begun and takes nothing new.
+    Draining,
+}
+
+/// The counters of one worker, or of all together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)] // the names are those of `WorkerStats`, where they are explained
+pub struct Counts {
+    pub connections: u64,
+    pub connections_total: u64,
+    pub connections_refused: u64,
+    pub accept_errors: u64,
+    pub requests: u64,
+    pub in_flight: u64,
+    /// By reason name; those that never happened are left out.
+    pub errors: BTreeMap<String, u64>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub buffers_small_out: u64,
+    pub buffers_large_out: u64,
+    pub buffers_waiting: u64,
+    pub tasks: u64,
+    pub op_slots: u64,
+    pub sockets: u64,
+    pub timers: u64,
+    pub upstream_idle: u64,
+    pub panics: u64,
+    pub turns: u64,
+}
+
+/// One listener, over all workers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ListenerStatus {
+    /// `http://127.0.0.1:8080`, `unix:/run/x.sock`.
+    pub address: String,
+    pub connections: u64,
+    pub connections_total: u64,
+    pub requests: u64,
+    pub in_flight: u64,
+}
+
+/// One group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct UpstreamStatus {
+    pub name: String,
+    /// As in the configuration: `round_robin`.
+    pub balance: String,
+    pub servers: Vec<ServerStatus>,
+}
+
+/// One server of a group, over all workers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ServerStatus {
+    /// As written in the configuration.
+    pub name: String,
+    /// As resolved.
+    pub addresses: Vec<String>,
+    pub weight: u32,
+    pub in_flight: u32,
+    pub requests: u64,
+    pub failures: u64,
+    pub connects: u64,
+    pub connect_failures: u64,
+    pub reused: u64,
+    /// Pooled connections.
+    pub idle: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct WorkerStatus {
+    pub worker: usize,
+    /// The CPU it is pinned to.
+    pub cpu: Option<usize>,
+    pub drained: bool,
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// What only the process knows, not its plan or counters.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    /// Serving or draining.
+    pub state: State,
+    /// Workers that have not ended.
+    pub workers_running: usize,
+    /// See `Status`.
+    pub log_lines_dropped: u64,
+    /// The present.
+    pub now: SystemTime,
+}
+
+/// Reads everything. `addresses`: where the listeners really listen, in the plan's order (a port 0 has become another).
+pub fn status(plan: &Plan, stats: &Stats, addresses: &[Address], process: Process) -> Status {
+    let workers: Vec<_> = stats.workers.iter().enumerate().map(|(i, worker)| worker_status(i, worker)).collect();
+    let mut totals = Counts::default();
+    workers.iter().for_each(|worker| totals.add(&worker.counts));
+    let listener = |(i, listener): (usize, &crate::config::plan::Listener)| {
+        let sum = |counter: fn(&crate::stats::ListenerStats) -> &Counter| {
+            stats.workers.iter().filter_map(|w| w.listeners.get(i)).map(|l| counter(l).get()).sum()
+        };
+        ListenerStatus {
+            address: url(addresses.get(i).unwrap_or(&listener.address)),
+            connections: sum(|l| &l.connections),
+            connections_total: sum(|l| &l.connections_total),
+            requests: sum(|l| &l.requests),
+            in_flight: sum(|l| &l.in_flight),
+        }
+    };
+    let upstream = |(i, upstream)| upstream_status(upstream, i, &stats.groups[i], &stats.workers);
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        state: process.state,
+        started: log::timestamp(stats.started),
+        uptime_s: process.now.duration_since(stats.started).unwrap_or_default().as_secs(),
+        workers_running: process.workers_running,
+        log_lines_dropped: process.log_lines_dropped,
+        totals,
+        listeners: plan.listeners.iter().enumerate().map(listener).collect(),
+        upstreams: plan.upstreams.iter().enumerate().map(upstream).collect(),
+        workers,
+    }
+}
+
+fn worker_status(index: usize, worker: &WorkerStats) -> WorkerStatus {
+    let happened = Reason::ALL.iter().map(|reason| (reason.name().to_owned(), worker.errors[reason.index()].get()));
+    let counts = Counts {
+        connections: worker.connections.get(),
+        connections_total: worker.connections_total.get(),
+        connections_refused: worker.connections_refused.get(),
+        accept_errors: worker.accept_errors.get(),
+        requests: worker.requests.get(),
+        in_flight: worker.in_flight.get(),
+        errors: happened.filter(|&(_, count)| count > 0).collect(),
+        bytes_in: worker.bytes_in.get(),
+        bytes_out: worker.bytes_out.get(),
+        buffers_small_out: worker.buffers_small_out.get(),
+        buffers_large_out: worker.buffers_large_out.get(),
+        buffers_waiting: worker.buffers_waiting.get(),
+        tasks: worker.tasks.get(),
+        op_slots: worker.op_slots.get(),
+        sockets: worker.sockets.get(),
+        timers: worker.timers.get(),
+        upstream_idle: worker.servers.iter().flatten().map(|server| server.idle.get()).sum(),
+        panics: worker.panics.get(),
+        turns: worker.turns.get(),
+    };
+    WorkerStatus { worker: index, cpu: worker.cpu.get().copied(), drained: worker.drained.load(Relaxed), counts }
+}
+
+fn upstream_status(upstream: &Upstream, index: usize, group: &Group, workers: &[WorkerStats]) -> UpstreamStatus {
+    let servers = upstream.peers.iter().enumerate().map(|(i, peer)| {
+        let sum = |counter: fn(&ServerStats) -> &Counter| {
+            workers.iter().map(|worker| counter(&worker.servers[index][i]).get()).sum()
+        };
+        ServerStatus {
+            name: peer.name.clone(),
+            addresses: peer.addresses.iter().map(address).collect(),
+            weight: peer.weight,
+            in_flight: group.in_flight(i),
+            requests: sum(|s| &s.requests),
+            failures: sum(|s| &s.failures),
+            connects: sum(|s| &s.connects),
+            connect_failures: sum(|s| &s.connect_failures),
+            reused: sum(|s| &s.reused),
+            idle: sum(|s| &s.idle),
+            bytes_in: sum(|s| &s.bytes_in),
+            bytes_out: sum(|s| &s.bytes_out),
+        }
+    });
+    UpstreamStatus {
+        name: upstream.name.clone(),
+        balance: balance(upstream.balance).to_owned(),
+        servers: servers.collect(),
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: &Counts) {
+        // Taken apart, so that a counter added later cannot be forgotten here.
+        let Counts {
+            connections,
+            connections_total,
+            connections_refused,
+            accept_errors,
+            requests,
+            in_flight,
+            errors,
+            bytes_in,
+            bytes_out,
+            buffers_small_out,
+            buffers_large_out,
+            buffers_waiting,
+            tasks,
+            op_slots,
+            sockets,
+            timers,
+            upstream_idle,
+            panics,
+            turns,
+        } = other;
+        self.connections += connections;
+        self.connections_total += connections_total;
+        self.connections_refused += connections_refused;
+        self.accept_errors += accept_errors;
+        self.requests += requests;
+        self.in_flight += in_flight;
+        for (reason, count) in errors {
+            *self.errors.entry(reason.clone()).or_default() += count;
+        }
+        self.bytes_in += bytes_in;
+        self.bytes_out += bytes_out;
+        self.buffers_small_out += buffers_small_out;
+        self.buffers_large_out += buffers_large_out;
+        self.buffers_waiting += buffers_waiting;
+        self.tasks += tasks;
+        self.op_slots += op_slots;
+        self.sockets += sockets;
+        self.timers += timers;
+        self.upstream_idle += upstream_idle;
+        self.panics += panics;
+        self.turns += turns;
+    }
+}
+
+/// The word of the configuration for a method.
+pub fn balance(balance: Balance) -> &'static str {
+    match balance {
+        Balance::RoundRobin => "round_robin",
+        Balance::LeastConn => "least_conn",
+    }
+}
+
+/// A listener's address as one would type it into a browser, as far as that is possible.
+pub fn url(listener: &Address) -> String {
+    match listener {
+        Address::Tcp(tcp) => format!("http://{tcp}"),
+        Address::Unix(_) => address(listener),
+    }
+}
+
+/// An address as the configuration writes it.
+pub fn address(address: &Address) -> String {
+    match address {
+        Address::Tcp(tcp) => tcp.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use super::*;
+use crate::config::plan::{Listener, Peer};
+use std::time::Duration;
+
+fn plan() -> Plan {
+    let peer = |name: &str, weight| Peer {
+        name: name.to_owned(),
+        addresses: vec![Address::Tcp("127.0.0.1:1".parse().unwrap()), Address::Unix("/run/a.sock".into())],
+        weight,
+    };
+    let upstream = |name: &str, balance, peers| Upstream {
+        name: name.to_owned(),
+        balance,
+        keepalive: 1,
+        keepalive_timeout: Duration::from_secs(1),
+        peers,
+    };
+    Plan {
+        workers: Some(3),
+        worker_connections: 10,
+        error_log: None,
+        admin: None,
+        shutdown_timeout: Duration::from_secs(1),
+        listeners: vec![
+            Listener { address: Address::Tcp("127.0.0.1:0".parse().unwrap()), servers: vec![], default_server: 0 },
+            Listener { address: Address::Unix("/run/x.sock".into()), servers: vec![], default_server: 0 },
+        ],
+        servers: vec![],
+        upstreams: vec![
+            upstream("one", Balance::RoundRobin, vec![peer("a", 1), peer("b", 2)]),
+            upstream("two", Balance::LeastConn, vec![peer("c", 1)]),
+        ],
+    }
+}
+
+fn process() -> Process {
+    Process { state: State::Running, workers_running: 3, log_lines_dropped: 4, now: SystemTime::now() }
+}
+
+#[test]
+fn all_workers_are_added_up_under_the_names_of_the_plan() {
+    let (plan, stats) = (plan(), Stats::new(&plan(), 3));
+    for (i, worker) in stats.workers.iter().enumerate() {
+        let n = i as u64 + 1; // 1, 2, 3
+        worker.cpu.set(i * 2).unwrap();
+        worker.connections.add(n);
+        worker.requests.add(10 * n);
+        worker.tasks.set(n);
+        worker.count_error(Reason::ClientGone);
+        worker.listeners[1].requests.add(10 * n);
+        worker.listeners[1].connections.add(n);
+        worker.servers[0][1].requests.add(7 * n);
+        worker.servers[0][1].idle.add(n);
+        worker.servers[1][0].failures.add(n);
+        let mut picker = crate::balance::Picker::new(stats.groups[0].clone(), i, 0);
+        picker.new_turn();
+        picker.begin(1);
+    }
+    stats.workers[2].count_error(Reason::BadChunk);
+    let bound = [Address::Tcp("127.0.0.1:8080".parse().unwrap()), Address::Unix("/run/x.sock".into())];
+    let status = status(&plan, &stats, &bound, process());
+
+    assert_eq!((status.totals.connections, status.totals.requests, status.totals.tasks), (6, 60, 6));
+    assert_eq!(status.totals.errors, BTreeMap::from([("client_gone".to_owned(), 3), ("bad_chunk".to_owned(), 1)]));
+    assert_eq!(status.totals.upstream_idle, 6);
+    assert_eq!(status.workers[2].counts.requests, 30);
+    assert_eq!(status.workers[2].cpu, Some(4));
+    assert_eq!(status.workers[0].counts.errors, BTreeMap::from([("client_gone".to_owned(), 1)]));
+    let listeners: Vec<_> = status.listeners.iter().map(|l| (l.address.as_str(), l.requests, l.connections)).collect();
+    assert_eq!(listeners, [("http://127.0.0.1:8080", 0, 0), ("unix:/run/x.sock", 60, 6)]);
+    let b = &status.upstreams[0].servers[1];
+    assert_eq!((b.name.as_str(), b.weight, b.requests, b.idle, b.in_flight), ("b", 2, 42, 6, 3));
+    assert_eq!(b.addresses, ["127.0.0.1:1", "unix:/run/a.sock"]);
+    let two = &status.upstreams[1];
+    assert_eq!((two.name.as_str(), two.balance.as_str(), two.servers[0].failures), ("two", "least_conn", 6));
+    assert_eq!((status.workers_running, status.log_lines_dropped), (3, 4));
+}
+
+#[test]
+fn the_answer_is_json_that_comes_back_as_it_was() {
+    let (plan, stats) = (plan(), Stats::new(&plan(), 2));
+    stats.workers[1].count_error(Reason::Overloaded);
+    let status = status(&plan, &stats, &[], process());
+    let json = serde_json::to_string_pretty(&status).unwrap();
+    assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    // The names that scripts rely on.
+    assert_eq!(value["state"], "running");
+    assert_eq!(value["workers"][1]["errors"]["overloaded"], 1);
+    assert_eq!(value["workers"][1]["op_slots"], 0);
+    assert_eq!(value["workers"][1]["cpu"], serde_json::Value::Null);
+    assert_eq!(value["upstreams"][0]["servers"][0]["in_flight"], 0);
+    assert_eq!(value["listeners"][0]["connections"], 0);
+    assert_eq!(value["totals"]["buffers_small_out"], 0);
+}
+
+#[test]
+fn addresses_are_shown_as_one_types_them() {
+    let table = [
+        (Address::Tcp("[::1]:80".parse().unwrap()), "http://[::1]:80", "[::1]:80"),
+        (Address::Unix("/x y".into()), "unix:/x y", "unix:/x y"),
+    ];
+    for (given, listener, plain) in table {
+        assert_eq!((url(&given).as_str(), address(&given).as_str()), (listener, plain));
+    }
+}
