@@ -3,7 +3,6 @@
 use super::{BODY_MAX, Row, Seen, bounds, fields, head_of_length};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n";
-const CONNECTION_OPTIONS_MAX: usize = 32;
 const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 fn served(row: Row) -> Row {
@@ -89,8 +88,11 @@ pub fn rows() -> Vec<Row> {
         Row::new("host one too long", with_host(bounds::HOST_MAX + 1)).refused(400, "bad_host"),
         served(Row::new("as many empty lines as may be", empty_lines(bounds::EMPTY_LINES_MAX))),
         Row::new("one empty line too many", empty_lines(bounds::EMPTY_LINES_MAX + 1)).refused(400, "bad_request_line"),
-        served(Row::new("as many Connection options as may be", with_connection_options(CONNECTION_OPTIONS_MAX))),
-        Row::new("one Connection option too many", with_connection_options(CONNECTION_OPTIONS_MAX + 1))
+        served(Row::new(
+            "as many Connection options as may be",
+            with_connection_options(bounds::CONNECTION_OPTIONS_MAX),
+        )),
+        Row::new("one Connection option too many", with_connection_options(bounds::CONNECTION_OPTIONS_MAX + 1))
             .refused(400, "bad_field"),
         served(Row::new("trailers as long as may be", with_trailers(bounds::TRAILERS_MAX))),
         Row::new("trailers one too long", with_trailers(bounds::TRAILERS_MAX + 1)).cut(400, "bad_chunk"),
