@@ -129,8 +129,9 @@ impl Ringgate {
             panic!("ringgate did not get ready with\n{}\nIts log:\n{}", ringgate.config(), ringgate.log());
         }
         let text = ringgate.log();
-        let bound = text.lines().filter_map(|line| line.split_once("listening on http://")).map(|(_, place)| place);
-        ringgate.places = bound.map(|place| Place::parse(place.trim().trim_end_matches('/'))).collect();
+        let bound = text.lines().filter_map(|line| line.split_once("listening on ")).map(|(_, place)| place.trim());
+        let bound = bound.map(|place| place.strip_prefix("http://").unwrap_or(place).trim_end_matches('/'));
+        ringgate.places = bound.map(Place::parse).collect();
         assert!(!ringgate.places.is_empty(), "ready, but no `listening on` line:\n{text}");
         ringgate
     }
