@@ -25,6 +25,9 @@ pub const CHUNK_OVERHEAD_FACTOR: u64 = 16;
 pub const EMPTY_LINES_MAX: usize = 4;
 /// Bytes of a host name in Host or the target (RFC 1035: 253, and a port).
 pub const HOST_MAX: usize = 261;
+/// Options in the Connection fields of one head; more is a bad field. Each is compared with each field's name, and no
+/// honest peer names more than a handful.
+pub const CONNECTION_OPTIONS_MAX: usize = 32;
 
 // ---- Buffers -----------------------------------------------------------------------------------------------------------
 
@@ -37,10 +40,12 @@ pub const BUFFER_SMALL: usize = HEAD_MAX + HEAD_GROWTH_MAX;
 /// Bytes of a large buffer: body data with room for chunk framing. Measured: copying through 64 KiB costs 0.25-0.28
 /// CPU-seconds per GB, through 16 KiB 0.59.
 pub const BUFFER_LARGE: usize = 64 * 1024;
-/// Small buffers that one exchange may hold at a time: request in, response in, one on its way out on each side.
-pub const EXCHANGE_BUFFERS: u32 = 4;
-/// Small buffers of one worker: 1,024 exchanges that hold all theirs. Bounds a worker's head memory to 72 MiB; allocated as used.
-pub const BUFFERS_SMALL_MAX: u32 = 1024 * EXCHANGE_BUFFERS;
+/// Small buffers that one exchange may hold at a time: request in, response in, two on their way out on each side (one in
+/// the kernel's hands, one being filled).
+pub const EXCHANGE_BUFFERS: u32 = 6;
+/// Small buffers of one worker: 4,096 exchanges that hold all theirs, 432 MiB at the very worst. They are allocated when first
+/// used, and an exchange that waits for its backend holds one: 72 MiB.
+pub const BUFFERS_SMALL_MAX: u32 = 4096 * EXCHANGE_BUFFERS;
 /// Large buffers of one worker: 32 MiB. An exchange that gets none goes on with its small ones.
 pub const BUFFERS_LARGE_MAX: u32 = 512;
 
@@ -52,6 +57,8 @@ pub const WORKER_CONNECTIONS_DEFAULT: u32 = 65_536;
 pub const KEEPALIVE_DEFAULT: u32 = 512;
 /// Entries of the accept queue (`listen(2)`); the kernel cuts it to net.core.somaxconn.
 pub const BACKLOG: i32 = 4096;
+/// Largest `worker_connections` and `keepalive`: a million sockets cost the kernel some 3.6 GB per worker.
+pub const CONNECTIONS_MAX: u32 = 1 << 20;
 /// Requests answered on one client connection before it is closed, so that connections spread anew. nginx: 1000.
 pub const KEEPALIVE_REQUESTS_DEFAULT: u32 = 100_000;
 /// Workers: ten bits of a waker.
@@ -73,6 +80,8 @@ pub const WEIGHT_MAX: u32 = 1000;
 
 /// Bytes of a request body (nginx's default for client_max_body_size is 1 MiB, the first thing every guide raises).
 pub const CLIENT_MAX_BODY_SIZE_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// Largest size that a configuration may name; file offsets are signed 64-bit numbers.
+pub const SIZE_MAX: u64 = i64::MAX as u64;
 /// Bytes moved for one task in one turn of the loop before others get their turn.
 pub const TURN_BUDGET: usize = 256 * 1024;
 /// Bytes read and thrown away after a final answer, so that it is not destroyed by a reset (nginx lingering_close).
@@ -118,6 +127,8 @@ pub const ACCEPT_PAUSE: u64 = 100;
 pub const TICK: u64 = 64;
 /// A block of round-robin tickets that lay unused this long is thrown away (design section 6).
 pub const TICKETS_EXPIRE: u64 = 10;
+/// Longest time that a configuration may name: one leap year. Keeps sums of milliseconds far from overflow.
+pub const TIME_MAX: u64 = 366 * 86_400_000;
 
 // ---- The ring ----------------------------------------------------------------------------------------------------------
 
@@ -146,6 +157,10 @@ pub const ADMIN_HEAD_TIMEOUT: u64 = 5_000;
 pub const ADMIN_ANSWER_MAX: u64 = 256 * 1024 * 1024;
 /// Files that one configuration may include, directly or not.
 pub const INCLUDES_MAX: usize = 1000;
+/// Files that may include one another in a row: each costs stack while it is read, and nobody needs more than two.
+pub const INCLUDE_DEPTH_MAX: usize = 16;
+/// Bytes of a unix socket's path (`sun_path` holds 108 with its NUL).
+pub const UNIX_PATH_MAX: usize = 107;
 /// Bytes of one configuration file.
 pub const CONFIG_FILE_MAX: u64 = 16 * 1024 * 1024;
 

@@ -2,7 +2,8 @@
 
 use super::{counted, fail, print, sockets, tell};
 use crate::config;
-use crate::control::{self, log::Level, status};
+use crate::control::{self, status};
+use crate::log::Level;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;

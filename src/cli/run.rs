@@ -2,7 +2,8 @@
 
 use super::{fail, locate, tell};
 use crate::config;
-use crate::control::{self, log::Level};
+use crate::control;
+use crate::log::Level;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;

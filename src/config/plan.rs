@@ -42,6 +42,9 @@ pub struct Plan {
 pub struct Listener {
     /// Unique among the listeners.
     pub address: Address,
+    /// One of several addresses of a name (`localhost`): if this machine lacks it (EADDRNOTAVAIL, EAFNOSUPPORT), the
+    /// others suffice.
+    pub optional: bool,
     /// Indices into `Plan::servers`, in file order.
     pub servers: Vec<usize>,
     /// The server for names nobody claims: `default_server`, else the first.

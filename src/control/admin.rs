@@ -1,7 +1,7 @@
 //! The admin socket: HTTP/1.1 on a unix socket that only its owner may open.
 
-use super::log::LogSender;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_TIMEOUT};
+use crate::log::LogSender;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode, header};
@@ -188,7 +188,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("admin.sock");
         let socket = AdminSocket::bind(&path).unwrap();
-        let (log, _receiver) = crate::control::log::channel(crate::control::log::Level::Info);
+        let (log, _receiver) = crate::log::channel(crate::log::Level::Info);
         tokio_uring::start(async {
             let server = tokio_uring::spawn(socket.serve(|| "{\"a\":1}".to_owned(), log));
             let tested = path.clone();

@@ -5,14 +5,13 @@
 //! nobody reads, say). So this process never leaves by dropping: it flushes the log for a bounded time and exits.
 
 pub mod admin;
-pub mod log;
 pub mod signals;
 pub mod status;
 
 use crate::config::plan::Plan;
+use crate::log::{self, Level, LogReceiver, LogSender};
 use crate::worker::{self, Workers};
 use admin::{AdminSocket, SocketFile};
-use log::{Level, LogReceiver, LogSender};
 use signals::{Asked, Signals};
 use status::{Process, State};
 use std::cell::Cell;
@@ -88,7 +87,8 @@ fn ready(
     if let Some(admin) = admin {
         tokio_uring::spawn(admin.serve(control.status(), control.log.clone()));
     }
-    let listening = control.workers.addresses().iter().map(|address| format!("listening on {}", status::url(address)));
+    let listening =
+        control.workers.addresses().into_iter().map(|address| format!("listening on {}", status::url(&address)));
     for line in listening.chain(["ready".to_owned()]) {
         if control.plan.error_log.is_some() {
             // Whoever started it looks at the terminal, not yet into the file.
@@ -118,7 +118,7 @@ struct Control {
 impl Control {
     /// What makes the body of `GET /status`.
     fn status(&self) -> impl Fn() -> String + 'static {
-        let (plan, log, draining) = (self.plan.clone(), self.log.clone(), self.draining.clone());
+        let (log, draining) = (self.log.clone(), self.draining.clone());
         let workers = Rc::downgrade(&self.workers); // weak: the end joins the workers, for which it must own them
         move || {
             let Some(workers) = workers.upgrade() else { return "{\"error\": \"ending\"}\n".to_owned() };
@@ -128,7 +128,7 @@ impl Control {
                 log_lines_dropped: log.dropped(),
                 now: SystemTime::now(),
             };
-            let status = status::status(&plan, &workers.stats, workers.addresses(), process);
+            let status = status::status(&workers.plan, &workers.stats, &workers.addresses(), process);
             serde_json::to_string_pretty(&status).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")) + "\n"
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::balance::Group;
 use crate::config::plan::{Address, Balance, Plan, Upstream};
-use crate::control::log;
+use crate::log;
 use crate::proto::reason::Reason;
-use crate::worker::stats::{Counter, ServerStats, Stats, WorkerStats};
+use crate::stats::{Counter, ServerStats, Stats, WorkerStats};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -148,7 +148,7 @@ pub fn status(plan: &Plan, stats: &Stats, addresses: &[Address], process: Proces
     let mut totals = Counts::default();
     workers.iter().for_each(|worker| totals.add(&worker.counts));
     let listener = |(i, listener): (usize, &crate::config::plan::Listener)| {
-        let sum = |counter: fn(&crate::worker::stats::ListenerStats) -> &Counter| {
+        let sum = |counter: fn(&crate::stats::ListenerStats) -> &Counter| {
             stats.workers.iter().filter_map(|w| w.listeners.get(i)).map(|l| counter(l).get()).sum()
         };
         ListenerStatus {

@@ -1,2 +1,20 @@
 //! Protocols without I/O: bytes and time come as arguments, decisions go out as values.
+//!
+//! A request's way through this room: `request::parse` finds the head's fields, `Request::inspect` decides framing and
+//! route (`framing`, `target`), `rewrite` writes the head anew for the other side, and `body` takes the body out of one
+//! framing and puts it into another. Responses come back the same way; `page` answers when nobody else does.
+//! Nothing here allocates for a request of the usual form.
+pub mod body;
+mod chunked;
+pub mod fields;
+pub mod framing;
+pub mod page;
 pub mod reason;
+pub mod request;
+pub mod response;
+pub mod rewrite;
+pub mod target;
+pub mod writer;
+
+#[cfg(test)]
+mod testing;

@@ -1,1 +1,95 @@
-//! session
+//! What happens on a connection. Sessions see their worker through [`Context`] only.
+
+pub mod http;
+pub mod relay;
+pub mod tunnel;
+
+use crate::config::plan::Plan;
+use crate::log::{Level, LogSender};
+use crate::ring::{Driver, Owner, Reactor};
+use crate::stats::{ListenerStats, Stats, WorkerStats};
+use crate::upstream::Upstreams;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// What a session needs of its worker.
+pub struct Context<D: Driver> {
+    /// Ring, tasks, timers, buffers.
+    pub reactor: Reactor<D>,
+    /// What is configured.
+    pub plan: Arc<Plan>,
+    /// Pools and pickers.
+    pub upstreams: Rc<Upstreams<D>>,
+    stats: Arc<Stats>,
+    worker: usize,
+    log: LogSender,
+    draining: Cell<Option<u64>>,
+    last_owner: Cell<Owner>,
+    date: RefCell<(u64, String)>,
+}
+
+impl<D: Driver> Context<D> {
+    /// The context of one worker.
+    pub fn new(
+        reactor: Reactor<D>,
+        plan: Arc<Plan>,
+        upstreams: Rc<Upstreams<D>>,
+        stats: Arc<Stats>,
+        worker: usize,
+        log: LogSender,
+    ) -> Self {
+        let (draining, last_owner, date) = (Cell::new(None), Cell::new(0), RefCell::default());
+        Self { reactor, plan, upstreams, stats, worker, log, draining, last_owner, date }
+    }
+
+    /// This worker's counters.
+    pub fn stats(&self) -> &WorkerStats {
+        &self.stats.workers[self.worker]
+    }
+
+    /// This worker's counters of one listener.
+    pub fn listener_stats(&self, listener: usize) -> &ListenerStats {
+        &self.stats().listeners[listener]
+    }
+
+    /// Writes a log line; never waits.
+    pub fn log(&self, level: Level, line: String) {
+        self.log.send(level, line);
+    }
+
+    /// Begins the drain: idle connections get their grace, others close after their answer.
+    pub fn drain(&self) {
+        if self.draining.get().is_none() {
+            self.draining.set(Some(self.reactor.now_ms()));
+            self.reactor.wake_all();
+        }
+    }
+
+    /// Milliseconds since the drain began; `None` while there is none.
+    pub fn draining(&self) -> Option<u64> {
+        self.draining.get().map(|since| self.reactor.now_ms() - since)
+    }
+
+    /// A number that no other connection of this worker has had.
+    fn next_owner(&self) -> Owner {
+        self.last_owner.set(self.last_owner.get() + 1);
+        self.last_owner.get()
+    }
+
+    /// The Date field's value, made once a second.
+    fn with_date<T>(&self, act: impl FnOnce(&str) -> T) -> T {
+        let mut date = self.date.borrow_mut();
+        let second = self.reactor.now_ms() / 1000;
+        if date.1.is_empty() || date.0 != second {
+            *date = (second, httpdate::fmt_http_date(SystemTime::now()));
+        }
+        act(&date.1)
+    }
+}
+
+/// Milliseconds of a configured duration.
+fn ms(duration: Duration) -> u64 {
+    duration.as_millis().min(u128::from(u64::MAX / 4)) as u64
+}

@@ -1,2 +1,225 @@
-//! worker
-pub mod stats;
+//! Workers: one thread per CPU, each with its ring, listeners, pools and counters.
+
+mod accept;
+mod listen;
+
+use crate::config::plan::{Address, Plan};
+use crate::limits;
+use crate::log::{Level, LogSender};
+use crate::ring::executor::Mailbox;
+use crate::ring::uring::Uring;
+use crate::ring::{Descriptor, Driver, Reactor};
+use crate::session::Context;
+use crate::stats::{Stats, WorkerStats};
+use crate::upstream::Upstreams;
+use core_affinity::CoreId;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use listen::StartError;
+
+/// What a worker is told from outside; the mailbox makes it look.
+#[derive(Default)]
+struct Orders {
+    drain: AtomicBool,
+    stop: AtomicBool,
+}
+
+struct Handle {
+    orders: Arc<Orders>,
+    mailbox: Arc<Mailbox>,
+    thread: JoinHandle<()>,
+}
+
+/// The running workers.
+pub struct Workers {
+    /// What is counted.
+    pub stats: Arc<Stats>,
+    /// What runs, with the addresses really bound.
+    pub plan: Arc<Plan>,
+    handles: Vec<Handle>,
+}
+
+/// How many workers a plan gets: as configured, else as many as the CPUs that this process may use (its affinity mask, and
+/// the CPU quota of its cgroup, v1 and v2).
+pub fn count(plan: &Plan) -> usize {
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    plan.workers.unwrap_or_else(available).clamp(1, limits::WORKERS_MAX)
+}
+
+/// Binds the listeners and starts the workers; returns when all of them accept. On an error nothing stays behind.
+pub fn start(plan: Arc<Plan>, log: LogSender) -> Result<Workers, StartError> {
+    let workers = count(&plan);
+    let mut bound = (*plan).clone();
+    let mut sockets = listen::bind(&mut bound, workers)?;
+    let plan = Arc::new(bound);
+    let stats = Arc::new(Stats::new(&plan, workers));
+    let cpus = core_affinity::get_core_ids().unwrap_or_default();
+    let mut started = Workers { stats: stats.clone(), plan: plan.clone(), handles: Vec::new() };
+    for worker in 0..workers {
+        let listeners: Vec<OwnedFd> = sockets.iter_mut().filter_map(Vec::pop).collect();
+        let cpu = (!cpus.is_empty()).then(|| cpus[worker % cpus.len()]);
+        let orders = Arc::new(Orders::default());
+        let (ready, readiness) = mpsc::channel();
+        let context = (plan.clone(), stats.clone(), log.clone(), orders.clone());
+        let thread = std::thread::Builder::new().name(format!("ringgate-{worker}")).spawn(move || {
+            let (plan, stats, log, orders) = context;
+            run(worker, cpu, plan, stats, log, orders, listeners, ready);
+        });
+        let failed = |error: StartError| {
+            listen::unlink(&plan);
+            error
+        };
+        let thread = thread.map_err(|error| failed(StartError::Thread(error)))?;
+        match readiness.recv() {
+            Ok(Ok(mailbox)) => started.handles.push(Handle { orders, mailbox, thread }),
+            Ok(Err(error)) => return Err(failed(error)), // dropping `started` stops the others
+            Err(_) => return Err(failed(StartError::Died)),
+        }
+    }
+    Ok(started)
+}
+
+impl Workers {
+    /// The addresses really bound, one per listener (port 0 is resolved).
+    pub fn addresses(&self) -> Vec<Address> {
+        self.plan.listeners.iter().map(|listener| listener.address.clone()).collect()
+    }
+
+    /// Begins the drain: no new connections but those that wait already; what runs may finish.
+    pub fn drain(&self) {
+        listen::unlink(&self.plan);
+        self.order(|orders| &orders.drain);
+    }
+
+    /// Ends at once: whatever still runs is cut.
+    pub fn stop(&self) {
+        self.order(|orders| &orders.stop);
+    }
+
+    fn order(&self, which: impl Fn(&Orders) -> &AtomicBool) {
+        for handle in &self.handles {
+            which(&handle.orders).store(true, Ordering::Release);
+            handle.mailbox.nudge();
+        }
+    }
+
+    /// Workers still alive.
+    pub fn running(&self) -> usize {
+        self.handles.iter().filter(|handle| !handle.thread.is_finished()).count()
+    }
+
+    /// Waits for the workers to end; false if some still run after `at_most`.
+    pub fn join(&self, at_most: Duration) -> bool {
+        let until = Instant::now() + at_most;
+        while self.running() > 0 {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop();
+        for handle in self.handles.drain(..) {
+            let _ = handle.thread.join();
+        }
+    }
+}
+
+/// One worker's thread.
+#[allow(clippy::too_many_arguments)] // a thread's whole world, given once
+fn run(
+    worker: usize,
+    cpu: Option<CoreId>,
+    plan: Arc<Plan>,
+    stats: Arc<Stats>,
+    log: LogSender,
+    orders: Arc<Orders>,
+    listeners: Vec<OwnedFd>,
+    ready: mpsc::Sender<Result<Arc<Mailbox>, StartError>>,
+) {
+    if let Some(cpu) = cpu
+        && core_affinity::set_for_current(cpu)
+    {
+        let _ = stats.workers[worker].cpu.set(cpu.id);
+    }
+    // The ring belongs to the thread that makes it.
+    let driver = match Uring::new() {
+        Ok(driver) => driver,
+        Err(error) => {
+            let _ = ready.send(Err(StartError::Ring(error)));
+            return;
+        }
+    };
+    let reactor = Reactor::new(driver, limits::BUFFERS_SMALL_MAX, limits::BUFFERS_LARGE_MAX);
+    let upstreams = match Upstreams::new(reactor.clone(), &plan, stats.clone(), worker) {
+        Ok(upstreams) => Rc::new(upstreams),
+        Err(error) => {
+            let _ = ready.send(Err(StartError::Upstream(error)));
+            return;
+        }
+    };
+    let cx = Rc::new(Context::new(reactor.clone(), plan, upstreams.clone(), stats.clone(), worker, log.clone()));
+    let accepting = Rc::new(std::cell::Cell::new(0));
+    for (index, socket) in listeners.into_iter().enumerate() {
+        let listener = reactor.listen(Descriptor(socket.into_raw_fd()));
+        reactor.spawn(accept::run(cx.clone(), listener, index, accept::Accepting::new(&accepting)));
+    }
+    reactor.spawn(upstreams.clone().tend());
+    let _ = ready.send(Ok(reactor.mailbox()));
+    let stats = &stats.workers[worker];
+    let ended = turn_until_done(&reactor, &cx, stats, &orders, &accepting);
+    if let Err(error) = ended {
+        log.send(Level::Error, format!("worker {worker} ends: its ring failed: {error}"));
+    }
+    upstreams.close_idle();
+    // A generous bound: a close takes one turn, but a ring under load may take some more.
+    let _ = reactor.finish(10_000);
+    publish(&reactor, stats);
+    stats.drained.store(true, Ordering::Release);
+}
+
+fn turn_until_done<D: Driver>(
+    reactor: &Reactor<D>,
+    cx: &Context<D>,
+    stats: &WorkerStats,
+    orders: &Orders,
+    accepting: &std::cell::Cell<usize>,
+) -> std::io::Result<()> {
+    loop {
+        reactor.turn()?;
+        publish(reactor, stats);
+        if orders.stop.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if orders.drain.load(Ordering::Acquire) {
+            cx.drain();
+            if accepting.get() == 0 && stats.connections.get() == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn publish<D: Driver>(reactor: &Reactor<D>, stats: &WorkerStats) {
+    let gauges = reactor.gauges();
+    stats.turns.set(gauges.turns);
+    stats.tasks.set(gauges.tasks as u64);
+    stats.op_slots.set(gauges.op_slots as u64);
+    stats.sockets.set(gauges.sockets as u64);
+    stats.timers.set(gauges.timers as u64);
+    stats.buffers_small_out.set(u64::from(gauges.buffers_small));
+    stats.buffers_large_out.set(u64::from(gauges.buffers_large));
+    stats.buffers_waiting.set(gauges.buffers_waiting as u64);
+    stats.panics.set(gauges.panics);
+}

@@ -22,8 +22,18 @@ fn plan() -> Plan {
         admin: None,
         shutdown_timeout: Duration::from_secs(1),
         listeners: vec![
-            Listener { address: Address::Tcp("127.0.0.1:0".parse().unwrap()), servers: vec![], default_server: 0 },
-            Listener { address: Address::Unix("/run/x.sock".into()), servers: vec![], default_server: 0 },
+            Listener {
+                address: Address::Tcp("127.0.0.1:0".parse().unwrap()),
+                optional: false,
+                servers: vec![],
+                default_server: 0,
+            },
+            Listener {
+                address: Address::Unix("/run/x.sock".into()),
+                optional: false,
+                servers: vec![],
+                default_server: 0,
+            },
         ],
         servers: vec![],
         upstreams: vec![

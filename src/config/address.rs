@@ -1,0 +1,380 @@
+//! Addresses as nginx writes them: `listen`, `server` of an upstream, `proxy_pass`, `server_name`. Pure: names are resolved
+//! elsewhere. An error is a sentence that says what to write.
+
+use crate::config::value::{count, is_number};
+use crate::limits;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// Where something is, before names are resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// An address in digits.
+    Ip(SocketAddr),
+    /// A host name and a port.
+    Name(String, u16),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// One `listen`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; `80` and `*:80` are 0.0.0.0:80.
+    pub target: Target,
+    /// The word `default_server` stands behind it.
+    pub default_server: bool,
+}
+
+/// Where `proxy_pass` leads.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// A group by its name, else a host.
+    Host(String),
+    /// A host and a port, or digits.
+    Address(Target),
+}
+
+/// `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`, `app.internal`, `unix:/run/app.sock`.
+pub fn target(text: &str, default_port: u16) -> Result<Target, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return unix(path).map(Target::Unix);
+    }
+    refuse_foreign(text)?;
+    let (host, port) = split_port(text)?;
+    let port = match port {
+        Some(port) => port_number(text, port, 1)?,
+        None => default_port,
+    };
+    host_target(text, host, port)
+}
+
+/// nginx's `listen`: an address or a port, then words.
+pub fn listen(text: &str) -> Result<Listen, String> {
+    let mut words = text.split_ascii_whitespace();
+    let address = words.next().ok_or("write an address or a port, such as \"80\" or \"127.0.0.1:8080\"")?;
+    let mut default_server = false;
+    for word in words {
+        match word.trim_end_matches(';') {
+            "default_server" | "default" => default_server = true,
+            // What ringgate does anyway.
+            "reuseport" | "ipv6only=on" | "bind" => {}
+            "ipv6only=off" => {
+                return Err("a listener takes IPv4 or IPv6, not both; list both: [\"80\", \"[::]:80\"]".to_string());
+            }
+            "ssl" | "http2" | "quic" | "proxy_protocol" => {
+                return Err(format!("`{word}` is not supported yet; this version speaks plain HTTP/1.1"));
+            }
+            other => {
+                let hint = if strsim::damerau_levenshtein(other, "default_server") <= 4 {
+                    "did you mean `default_server`?"
+                } else {
+                    "only `default_server` can stand behind the address"
+                };
+                return Err(format!("unknown word `{other}` in \"{text}\"; {hint}"));
+            }
+        }
+    }
+    Ok(Listen { target: listen_target(address)?, default_server })
+}
+
+fn listen_target(address: &str) -> Result<Target, String> {
+    if let Some(path) = address.strip_prefix("unix:") {
+        return unix(path).map(Target::Unix);
+    }
+    let any = |port| Target::Ip(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+    if is_number(address) {
+        return Ok(any(port_number(address, address, 0)?));
+    }
+    refuse_foreign(address)?;
+    let (host, port) = split_port(address)?;
+    let port = match port {
+        Some(port) => port_number(address, port, 0)?,
+        None => 80,
+    };
+    match host {
+        "*" => Ok(any(port)),
+        "" => Err(format!("\"{address}\" has no host; write \"{port}\" for every address of this machine")),
+        _ => host_target(address, host, port),
+    }
+}
+
+/// `http://backend`, `http://127.0.0.1:3000`, `http://unix:/run/app.sock`.
+pub fn pass(text: &str) -> Result<Pass, String> {
+    let text = text.trim();
+    if text.contains('$') {
+        return Err("variables in `proxy_pass` are not supported yet; name a group or an address".to_string());
+    }
+    let Some(rest) = text.strip_prefix("http://") else {
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+        let rest = if is_number(rest) { format!("127.0.0.1:{rest}") } else { rest.trim_start_matches('/').to_string() };
+        return Err(match text.split_once("://") {
+            Some(("https", _)) => format!("https to backends is not supported yet; write \"http://{rest}\""),
+            Some((scheme, _)) => format!("`{scheme}` is not spoken here; write \"http://{rest}\""),
+            None if text.is_empty() => "write \"http://\" and a group or an address".to_string(),
+            None if text.starts_with('/') => format!("\"{text}\" lacks \"http://\"; write \"http://unix:{text}\""),
+            None => format!("\"{text}\" lacks \"http://\"; write \"http://{rest}\""),
+        });
+    };
+    if let Some(path) = rest.strip_prefix("unix:") {
+        return match path.split_once(':') {
+            Some((path, uri)) => Err(no_uri(uri, &format!("unix:{path}"))),
+            None => unix(path).map(|path| Pass::Address(Target::Unix(path))),
+        };
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, uri) = rest.split_at(end);
+    if host.is_empty() {
+        return Err("nothing stands behind \"http://\"; write a group or an address".to_string());
+    }
+    if !uri.is_empty() {
+        return Err(no_uri(uri, host));
+    }
+    match split_port(host)? {
+        (name, None) if !name.starts_with('[') && name.parse::<IpAddr>().is_err() => {
+            host_target(host, name, 80)?;
+            Ok(Pass::Host(name.to_string()))
+        }
+        _ => target(host, 80).map(Pass::Address),
+    }
+}
+
+fn no_uri(uri: &str, host: &str) -> String {
+    format!(
+        "the path \"{uri}\" behind the address is not supported yet; write \"http://{host}\": requests keep their own path"
+    )
+}
+
+/// A host name as in `server_name`, in lower case. `_` and `""` are allowed, as nginx's guides write them.
+pub fn server_name(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    if text.split_whitespace().count() > 1 {
+        let list: Vec<String> = text.split_whitespace().map(|name| format!("\"{name}\"")).collect();
+        return Err(format!("several names are a list; write [{}]", list.join(", ")));
+    }
+    if name.starts_with('~') {
+        return Err("regular expressions in `server_name` are not supported yet; list the names".to_string());
+    }
+    if name.contains('*') || name.starts_with('.') {
+        return Err("wildcards in `server_name` are not supported yet; list the names".to_string());
+    }
+    if let Some((_, rest)) = name.split_once("://") {
+        return Err(format!("a name stands alone; write \"{}\"", rest.split(['/', ':']).next().unwrap_or(rest)));
+    }
+    if let Some((host, path)) = name.split_once('/') {
+        return Err(format!("\"/{path}\" belongs in a location; write \"{host}\""));
+    }
+    if name.starts_with('[') || name.parse::<Ipv6Addr>().is_ok() {
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        return match bare.parse::<Ipv6Addr>() {
+            Ok(_) => Ok(format!("[{bare}]")),
+            Err(_) => Err(format!("\"{text}\" is not an IPv6 address in brackets")),
+        };
+    }
+    if let Some((host, _)) = name.split_once(':') {
+        return Err(format!("the port belongs in `listen`; write \"{host}\""));
+    }
+    if !name.is_ascii() {
+        return Err(format!("\"{text}\" must be in its ASCII form (\"xn--...\"), as browsers send it"));
+    }
+    if let Some(strange) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"-._".contains(*c)) {
+        return Err(format!("`{strange}` cannot stand in a host name"));
+    }
+    if name.len() > limits::HOST_MAX {
+        return Err(format!("a host name has at most {} bytes", limits::HOST_MAX));
+    }
+    Ok(name.trim_end_matches('.').to_string())
+}
+
+/// A path for a unix socket.
+pub fn unix(path: &str) -> Result<PathBuf, String> {
+    if !path.starts_with('/') {
+        return Err(format!("a unix socket needs an absolute path, such as \"unix:/run/{}\"", path.trim_matches('.')));
+    }
+    if path.len() > limits::UNIX_PATH_MAX {
+        return Err(format!("the path of a unix socket has at most {} bytes", limits::UNIX_PATH_MAX));
+    }
+    if path.contains('\0') {
+        return Err("a path cannot hold a NUL byte".to_string());
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// What is no address at all, but often written in its place.
+fn refuse_foreign(text: &str) -> Result<(), String> {
+    if let Some((_, rest)) = text.split_once("://") {
+        return Err(format!("an address has no scheme; write \"{}\"", rest.trim_end_matches('/')));
+    }
+    if text.starts_with('/') {
+        return Err(format!("a unix socket begins with `unix:`; write \"unix:{text}\""));
+    }
+    if let Some((host, path)) = text.split_once('/') {
+        return Err(format!("\"/{path}\" cannot stand behind an address; write \"{host}\""));
+    }
+    match text.strip_suffix(';') {
+        Some(rest) => Err(format!("no semicolon within the quotes; write \"{rest}\"")),
+        None => Ok(()),
+    }
+}
+
+/// Splits off the port, if there is one. Brackets stay on an IPv6 address.
+fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
+    if text.starts_with('[') {
+        let end = text.find(']').ok_or_else(|| format!("\"{text}\" lacks its closing bracket"))?;
+        let (host, rest) = text.split_at(end + 1);
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if rest.is_empty() => Ok((host, None)),
+            None => Err(format!("\"{rest}\" cannot stand behind the bracket; write a colon and the port")),
+        };
+    }
+    if text.matches(':').count() > 1 {
+        let whole = text.parse::<Ipv6Addr>().is_ok();
+        let split = text.rsplit_once(':').filter(|(host, _)| host.parse::<Ipv6Addr>().is_ok());
+        return Err(match (whole, split) {
+            (_, Some((host, port))) if !whole || port.len() > 1 => {
+                format!("an IPv6 address stands in brackets; write \"[{host}]:{port}\"")
+            }
+            (true, _) => format!("an IPv6 address stands in brackets; write \"[{text}]\""),
+            _ => format!("\"{text}\" is not an address"),
+        });
+    }
+    Ok(match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    })
+}
+
+fn port_number(text: &str, port: &str, min: u64) -> Result<u16, String> {
+    if !is_number(port) {
+        return Err(format!("`{port}` in \"{text}\" is not a port number"));
+    }
+    let number = count(port, min, u16::MAX.into());
+    number.map(|n| n as u16).map_err(|_| format!("port {port} is out of range; ports go from 1 to 65535"))
+}
+
+fn host_target(text: &str, host: &str, port: u16) -> Result<Target, String> {
+    if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let parsed = format!("[{inner}]:{port}").parse::<SocketAddr>();
+        return parsed.map(Target::Ip).map_err(|_| format!("`{inner}` is not an IPv6 address"));
+    }
+    if let Ok(ip) = host.parse::<Ipv4Addr>() {
+        return Ok(Target::Ip(SocketAddr::from((ip, port))));
+    }
+    if host.is_empty() {
+        return Err(format!("\"{text}\" has no host; write \"127.0.0.1{text}\" for this machine"));
+    }
+    if is_number(host) {
+        return Err(format!("\"{text}\" is only a port; write \"127.0.0.1:{host}\" for this machine"));
+    }
+    if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return Err(format!("`{host}` is not an IPv4 address (four numbers from 0 to 255)"));
+    }
+    if host == "*" {
+        return Err("`*` can only be listened on; name one host".to_string());
+    }
+    if let Some(strange) = host.chars().find(|c| !c.is_ascii_alphanumeric() && !"-._".contains(*c)) {
+        return Err(match strange {
+            '$' => "variables in addresses are not supported yet".to_string(),
+            _ => format!("`{strange}` cannot stand in a host name"),
+        });
+    }
+    Ok(Target::Name(host.to_ascii_lowercase(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> Target {
+        Target::Ip(text.parse().unwrap())
+    }
+
+    #[test]
+    fn what_listen_takes() {
+        for (text, target) in [
+            ("80", ip("0.0.0.0:80")),
+            ("*:81", ip("0.0.0.0:81")),
+            ("*", ip("0.0.0.0:80")),
+            ("127.0.0.1", ip("127.0.0.1:80")),
+            ("127.0.0.1:0", ip("127.0.0.1:0")),
+            ("[::]:80", ip("[::]:80")),
+            ("[::1]", ip("[::1]:80")),
+            ("Localhost:82", Target::Name("localhost".to_string(), 82)),
+            ("unix:/run/x.sock", Target::Unix("/run/x.sock".into())),
+        ] {
+            for (words, default_server) in
+                [("", false), (" default_server", true), ("  reuseport default_server ", true)]
+            {
+                assert_eq!(listen(&format!("{text}{words}")), Ok(Listen { target: target.clone(), default_server }));
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_upstream_takes() {
+        for (text, expected) in [
+            ("127.0.0.1:8000", ip("127.0.0.1:8000")),
+            ("127.0.0.1", ip("127.0.0.1:80")),
+            ("[::1]:8003", ip("[::1]:8003")),
+            ("[fe80::1%2]:80", ip("[fe80::1%2]:80")),
+            ("app_1.internal", Target::Name("app_1.internal".to_string(), 80)),
+            ("unix:/run/a:b.sock", Target::Unix("/run/a:b.sock".into())),
+        ] {
+            assert_eq!(target(text, 80), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "*:80",
+            "a b",
+            "[::1",
+            "[::1]80",
+            "[nonsense]:80",
+            "a:b:c",
+            "a:",
+            "$host:80",
+            "1.2.3:80",
+            "unix:",
+            "unix:/\0",
+        ] {
+            assert!(target(text, 80).is_err(), "{text}");
+        }
+        assert!(target(&format!("unix:/{}", "a".repeat(200)), 80).is_err());
+    }
+
+    #[test]
+    fn what_proxy_pass_takes() {
+        let host = |name: &str| Pass::Host(name.to_string());
+        for (text, expected) in [
+            ("http://backend", host("backend")),
+            ("http://app.internal", host("app.internal")),
+            ("http://app.internal:81", Pass::Address(Target::Name("app.internal".to_string(), 81))),
+            ("http://127.0.0.1", Pass::Address(ip("127.0.0.1:80"))),
+            ("http://[::1]:81", Pass::Address(ip("[::1]:81"))),
+            ("http://unix:/run/x.sock", Pass::Address(Target::Unix("/run/x.sock".into()))),
+        ] {
+            assert_eq!(pass(text), Ok(expected), "{text}");
+        }
+        for text in ["", "http://", "http:///x", "ftp://a", "http://a b", "http://a?b", "http://::1"] {
+            assert!(pass(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_server_name_takes() {
+        for (text, name) in [
+            ("Example.ORG", "example.org"),
+            ("example.org.", "example.org"),
+            ("_", "_"),
+            ("", ""),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]", "[::1]"),
+            ("::1", "[::1]"),
+        ] {
+            assert_eq!(server_name(text).as_deref(), Ok(name));
+        }
+        for text in [".example.org", "a*", "a;", "a,b", "[a", &"a".repeat(300)] {
+            assert!(server_name(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Settings that are inherited: top level, then server, then location, as nginx does it.
+
+use crate::config::plan;
+use crate::config::value::{count, duration, size};
+use crate::limits;
+use std::time::Duration;
+
+/// The values in force at one level.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    client_header_timeout: Duration,
+    keepalive_timeout: Duration,
+    keepalive_requests: u32,
+    client_max_body_size: u64,
+    client_body_timeout: Duration,
+    send_timeout: Duration,
+    proxy_connect_timeout: Duration,
+    /// Follows `proxy_read_timeout` until it is set.
+    proxy_first_byte_timeout: Option<Duration>,
+    proxy_read_timeout: Duration,
+    proxy_send_timeout: Duration,
+    proxy_tunnel_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let ms = Duration::from_millis;
+        Settings {
+            client_header_timeout: ms(limits::CLIENT_HEADER_TIMEOUT_DEFAULT),
+            keepalive_timeout: ms(limits::KEEPALIVE_TIMEOUT_DEFAULT),
+            keepalive_requests: limits::KEEPALIVE_REQUESTS_DEFAULT,
+            client_max_body_size: limits::CLIENT_MAX_BODY_SIZE_DEFAULT,
+            client_body_timeout: ms(limits::CLIENT_BODY_TIMEOUT_DEFAULT),
+            send_timeout: ms(limits::SEND_TIMEOUT_DEFAULT),
+            proxy_connect_timeout: ms(limits::PROXY_CONNECT_TIMEOUT_DEFAULT),
+            proxy_first_byte_timeout: None,
+            proxy_read_timeout: ms(limits::PROXY_READ_TIMEOUT_DEFAULT),
+            proxy_send_timeout: ms(limits::PROXY_SEND_TIMEOUT_DEFAULT),
+            proxy_tunnel_timeout: ms(limits::TUNNEL_TIMEOUT_DEFAULT),
+        }
+    }
+}
+
+impl Settings {
+    /// Sets one key from its text.
+    pub fn set(&mut self, key: &str, text: &str) -> Result<(), String> {
+        match key {
+            "client_header_timeout" => self.client_header_timeout = wait(text)?,
+            "keepalive_timeout" => self.keepalive_timeout = duration(text)?,
+            "keepalive_requests" => self.keepalive_requests = count(text, 1, u32::MAX.into())? as u32,
+            "client_max_body_size" => self.client_max_body_size = size(text)?,
+            "client_body_timeout" => self.client_body_timeout = wait(text)?,
+            "send_timeout" => self.send_timeout = wait(text)?,
+            "proxy_connect_timeout" => self.proxy_connect_timeout = wait(text)?,
+            "proxy_first_byte_timeout" => self.proxy_first_byte_timeout = Some(wait(text)?),
+            "proxy_read_timeout" => self.proxy_read_timeout = wait(text)?,
+            "proxy_send_timeout" => self.proxy_send_timeout = wait(text)?,
+            "proxy_tunnel_timeout" => self.proxy_tunnel_timeout = wait(text)?,
+            _ => unreachable!("the file's mirror has no other inherited key"),
+        }
+        Ok(())
+    }
+
+    /// A location with these values.
+    pub fn location(&self, prefix: String, upstream: usize) -> plan::Location {
+        plan::Location {
+            prefix,
+            upstream,
+            client_max_body_size: (self.client_max_body_size > 0).then_some(self.client_max_body_size),
+            client_body_timeout: self.client_body_timeout,
+            send_timeout: self.send_timeout,
+            proxy_connect_timeout: self.proxy_connect_timeout,
+            proxy_first_byte_timeout: self.proxy_first_byte_timeout.unwrap_or(self.proxy_read_timeout),
+            proxy_read_timeout: self.proxy_read_timeout,
+            proxy_send_timeout: self.proxy_send_timeout,
+            tunnel_timeout: self.proxy_tunnel_timeout,
+        }
+    }
+
+    /// A server with these values.
+    pub fn server(&self, names: Vec<String>, locations: Vec<plan::Location>) -> plan::Server {
+        plan::Server {
+            names,
+            locations,
+            client_header_timeout: self.client_header_timeout,
+            keepalive_timeout: self.keepalive_timeout,
+            keepalive_requests: self.keepalive_requests,
+        }
+    }
+}
+
+/// A duration that something is waited for: with zero nothing would ever succeed.
+pub fn wait(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => {
+            Err("a timeout of 0 would let nothing through; write a longer one, such as \"1d\"".to_string())
+        }
+        time => Ok(time),
+    }
+}

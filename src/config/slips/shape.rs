@@ -1,0 +1,216 @@
+//! Walks over the parsed table before serde does: every unknown key and every value of a wrong form, each with its place.
+
+use super::closest;
+use super::keys::{Form, KEYS, Key, Section};
+use super::nginx;
+use crate::config::report::{Place, Report};
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Reports all that the mirror could not take.
+pub fn check(source: usize, text: &str, table: &DeTable, reports: &mut Vec<Report>) {
+    Shape { source, text, reports }.section(Section::Top, table);
+}
+
+struct Shape<'a> {
+    source: usize,
+    text: &'a str,
+    reports: &'a mut Vec<Report>,
+}
+
+type Name<'a> = Spanned<std::borrow::Cow<'a, str>>;
+
+impl Shape<'_> {
+    fn error(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.reports.push(Report::error(Place::at(self.source, span), message));
+    }
+
+    fn section(&mut self, section: Section, table: &DeTable) {
+        for (name, value) in table.iter() {
+            let Some(key) = section.key(name.get_ref()) else {
+                self.unknown(section, name, value.get_ref());
+                continue;
+            };
+            match key.form {
+                Form::Word => self.word(key, value),
+                Form::Words => self.list(key, value, |shape, key, value| shape.word(key, value)),
+                Form::Backends => self.list(key, value, Shape::backend),
+                Form::Sections => match key.name {
+                    "upstream" => self.upstreams(name, value),
+                    "server" => self.servers(value),
+                    _ => self.locations(name, value),
+                },
+            }
+        }
+    }
+
+    fn word(&mut self, key: &Key, value: &Spanned<DeValue>) {
+        let message = match value.get_ref() {
+            DeValue::String(_) | DeValue::Integer(_) => return,
+            DeValue::Array(_) => format!("`{}` has one value, not a list; write {}", key.name, key.example),
+            DeValue::Table(_) => format!("`{}` has a value, not a section; write {}", key.name, key.example),
+            other => format!("`{}` cannot be a {}; write {}", key.name, other.type_str(), key.example),
+        };
+        self.error(value.span(), message);
+    }
+
+    fn list(&mut self, key: &Key, value: &Spanned<DeValue>, item: fn(&mut Self, &Key, &Spanned<DeValue>)) {
+        match value.get_ref() {
+            DeValue::Array(values) => {
+                for value in values.iter() {
+                    match value.get_ref() {
+                        DeValue::Array(_) => {
+                            let message = format!("a list within a list; write {}", key.example);
+                            self.error(value.span(), message);
+                        }
+                        _ => item(self, key, value),
+                    }
+                }
+            }
+            _ => item(self, key, value),
+        }
+    }
+
+    fn backend(&mut self, key: &Key, value: &Spanned<DeValue>) {
+        match value.get_ref() {
+            DeValue::Table(table) => self.section(Section::Backend, table),
+            _ => self.word(key, value),
+        }
+    }
+
+    fn servers(&mut self, value: &Spanned<DeValue>) {
+        match value.get_ref() {
+            DeValue::Array(servers) => {
+                for server in servers.iter() {
+                    match server.get_ref() {
+                        DeValue::Table(table) => self.section(Section::Server, table),
+                        _ => self.stray_backend(server.span()),
+                    }
+                }
+            }
+            DeValue::Table(table) => {
+                let heading = self.text[value.span().start..].starts_with('[');
+                let message = match heading {
+                    true => "a server's heading has two brackets, as there can be several; write [[server]]",
+                    false => "this stands beneath no server; write [[server]] on a line above",
+                };
+                self.error(value.span(), message);
+                self.section(Section::Server, table);
+            }
+            _ => self.stray_backend(value.span()),
+        }
+    }
+
+    fn stray_backend(&mut self, span: Range<usize>) {
+        self.error(span, "the servers of a group stand beneath its heading; write [upstream.backend] on a line above");
+    }
+
+    fn upstreams(&mut self, name: &Name, value: &Spanned<DeValue>) {
+        let DeValue::Table(groups) = value.get_ref() else {
+            let message = "a group's heading has one pair of brackets and its name; write [upstream.backend]";
+            return self.error(heading(name, value), message);
+        };
+        if groups.iter().any(|(_, value)| !value.get_ref().is_table()) {
+            return self.error(heading(name, value), "a group needs a name; write [upstream.backend]");
+        }
+        for (name, group) in groups.iter() {
+            let DeValue::Table(table) = group.get_ref() else { continue };
+            let dotted = table
+                .iter()
+                .find(|(inner, value)| value.get_ref().is_table() && Section::Upstream.key(inner.get_ref()).is_none());
+            match dotted {
+                Some((inner, _)) => {
+                    let (outer, inner, span) = (name.get_ref(), inner.get_ref(), inner.span());
+                    let message = format!("a name with a dot needs quotes; write [upstream.\"{outer}.{inner}\"]");
+                    self.error(span, message);
+                }
+                None => self.section(Section::Upstream, table),
+            }
+        }
+    }
+
+    fn locations(&mut self, name: &Name, value: &Spanned<DeValue>) {
+        let locations = match value.get_ref() {
+            DeValue::Table(locations) => locations,
+            DeValue::String(path) => {
+                let message = format!("a location is a section; write [server.location.\"{path}\"]");
+                return self.error(value.span(), message);
+            }
+            _ => {
+                let message =
+                    "a location's heading has one pair of brackets and its path; write [server.location.\"/\"]";
+                return self.error(heading(name, value), message);
+            }
+        };
+        if let Some((stray, _)) = locations
+            .iter()
+            .find(|(name, value)| !value.get_ref().is_table() && Section::Location.key(name.get_ref()).is_some())
+        {
+            let message = format!("`{}` stands beneath no path; write [server.location.\"/\"]", stray.get_ref());
+            return self.error(heading(name, value), message);
+        }
+        for (path, location) in locations.iter() {
+            match location.get_ref() {
+                DeValue::Table(table) => self.section(Section::Location, table),
+                DeValue::String(target) => {
+                    let path = path.get_ref();
+                    let message = format!(
+                        "a location is a section; write [server.location.\"{path}\"] and beneath it proxy_pass = \"{target}\""
+                    );
+                    self.error(location.span(), message);
+                }
+                _ => {
+                    let message = format!("a location is a section; write [server.location.\"{}\"]", path.get_ref());
+                    self.error(location.span(), message);
+                }
+            }
+        }
+    }
+
+    fn unknown(&mut self, section: Section, name: &Name, value: &DeValue) {
+        let word = name.get_ref().as_ref();
+        let here = || section.keys().map(|key| key.name);
+        let message = if let Some(key) = KEYS.iter().find(|key| key.name == word) {
+            format!("`{word}` belongs {}", place_of(key))
+        } else if section == Section::Location && value.is_table() {
+            "a location within a location is not supported yet; write both beneath their [[server]]".to_string()
+        } else if let Some(advice) = nginx::advice(word) {
+            format!("nginx's `{word}` {advice}")
+        } else if let Some(near) = closest(word, here()).and_then(|near| section.key(near)) {
+            format!("unknown key `{word}`; did you mean {}?", shown(near, value))
+        } else if let Some(near) = closest(word, KEYS.iter().map(|key| key.name)) {
+            let key = KEYS.iter().find(|key| key.name == near);
+            format!("unknown key `{word}`; did you mean `{near}`, {}?", key.map_or("", place_of))
+        } else {
+            let known: Vec<String> = here().map(|name| format!("`{name}`")).collect();
+            format!("unknown key `{word}`; known here: {}", known.join(", "))
+        };
+        self.error(name.span(), message);
+    }
+}
+
+fn place_of(key: &Key) -> &'static str {
+    match key.sections {
+        // Everybody writes it above a `proxy_pass`; the outer levels are for defaults.
+        [Section::Top, Section::Server, ..] => Section::Server.title(),
+        [first, ..] => first.title(),
+        [] => "",
+    }
+}
+
+/// A section is shown with its brackets: people misspell `[[servers]]` and `[upstreams.NAME]`.
+fn shown(key: &Key, value: &DeValue) -> String {
+    match (key.form, value) {
+        (Form::Sections, DeValue::Table(table)) if key.name == "upstream" && table.len() == 1 => {
+            format!("[upstream.{}]", table.keys().next().map_or("NAME", |name| name.get_ref().as_ref()))
+        }
+        (Form::Sections, _) => key.example.to_string(),
+        _ => format!("`{}`", key.name),
+    }
+}
+
+/// The heading of a section where there is one, else its name.
+fn heading(name: &Name, value: &Spanned<DeValue>) -> Range<usize> {
+    if value.get_ref().is_table() || value.get_ref().is_array() { value.span() } else { name.span() }
+}

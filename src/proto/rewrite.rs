@@ -1,0 +1,269 @@
+//! Heads written anew for the other side. What is sent comes from the parsed head, field by field, never from the peer's
+//! bytes with edits; framing, Connection and the forwarded fields are always our own.
+
+use super::fields::{Named, is, is_hop_by_hop, is_token, lists, trim};
+use super::framing::Framing;
+use super::request::{Request, RequestFacts, Route, Version};
+use super::response::{Response, ResponseFacts};
+use super::writer::Writer;
+use httparse::Header;
+
+/// What the backend is told about the client.
+pub struct Forwarding<'a> {
+    /// The peer's address, without port.
+    pub client_ip: &'a str,
+    /// "http" or "https": how the client came to us.
+    pub scheme: &'a str,
+    /// The peer is a proxy of our own: what it says about its client is passed on.
+    pub trusted: bool,
+    /// Host for a request that has none (HTTP/1.0).
+    pub fallback_host: &'a str,
+}
+
+/// What becomes of a request's field.
+enum Fate {
+    /// It goes on unless Connection names it.
+    Pass,
+    /// It ends here, or is written anew elsewhere.
+    Drop,
+    Te,
+    Forwarded,
+    ForwardedFor,
+    RealIp,
+    ForwardedProto,
+    ForwardedHost,
+}
+
+/// Sorts the field names that matter; lengths first.
+#[inline]
+fn fate(name: &str) -> Fate {
+    let known = match name.len() {
+        2 if is(name, "te") => Fate::Te,
+        4 if is(name, "host") => Fate::Drop,
+        // CGI programs take it for their HTTP_PROXY variable (CVE-2016-5385); no client has a reason to send it.
+        5 if is(name, "proxy") => Fate::Drop,
+        6 if is(name, "expect") => Fate::Drop,
+        9 if is(name, "x-real-ip") => Fate::RealIp,
+        9 if is(name, "forwarded") => Fate::Forwarded,
+        15 if is(name, "x-forwarded-for") => Fate::ForwardedFor,
+        16 if is(name, "x-forwarded-host") => Fate::ForwardedHost,
+        17 if is(name, "x-forwarded-proto") => Fate::ForwardedProto,
+        _ if is_hop_by_hop(name) => Fate::Drop,
+        _ => Fate::Pass,
+    };
+    // Backends turn '-' into '_' (CGI, WSGI), so that X_Real_IP would pass for X-Real-IP.
+    if matches!(known, Fate::Pass) && name.bytes().any(|b| b == b'_') { Fate::Drop } else { known }
+}
+
+/// Writes a request for a backend: HTTP/1.1, origin form, Host first.
+pub fn write_request(w: &mut Writer, request: &Request, facts: &RequestFacts, route: &Route, forwarding: &Forwarding) {
+    w.put_str(request.method);
+    // An absolute form without a path left us the query alone (RFC 9112 3.2.1).
+    w.put(if route.target.starts_with('?') { b" /" } else { b" " });
+    w.put_str(route.target);
+    w.put(b" HTTP/1.1\r\n");
+    let host = if route.authority.is_empty() { forwarding.fallback_host } else { route.authority };
+    w.put_field("Host", host.as_bytes());
+
+    let named = Named::new(request.fields);
+    let mut trailers = false;
+    let mut chain = false;
+    // Ours are written below unless the trusted peer's were passed on here.
+    let (mut real_ip, mut proto, mut forwarded_host) = (true, true, !route.authority.is_empty());
+    for field in request.fields {
+        let (name, value) = (field.name, field.value);
+        let pass = match fate(name) {
+            Fate::Pass => !named.has(name),
+            Fate::Drop => false,
+            Fate::Te => {
+                trailers |= facts.version == Version::Http11 && lists(value, "trailers");
+                false
+            }
+            Fate::ForwardedFor => {
+                chain = true;
+                false
+            }
+            Fate::Forwarded => forwarding.trusted,
+            Fate::RealIp => keep_trusted(forwarding, &mut real_ip),
+            Fate::ForwardedProto => keep_trusted(forwarding, &mut proto),
+            Fate::ForwardedHost => keep_trusted(forwarding, &mut forwarded_host),
+        };
+        if pass {
+            w.put_field(name, value);
+        }
+    }
+
+    write_forwarded_for(w, if chain { request.fields } else { &[] }, forwarding.client_ip);
+    if real_ip {
+        w.put_field("X-Real-IP", forwarding.client_ip.as_bytes());
+    }
+    if proto {
+        w.put_field("X-Forwarded-Proto", forwarding.scheme.as_bytes());
+    }
+    if forwarded_host {
+        w.put_field("X-Forwarded-Host", route.authority.as_bytes());
+    }
+    if facts.expect_continue {
+        w.put(b"Expect: 100-continue\r\n");
+    }
+    // RFC 9110 10.1.4: TE must be named in Connection; the fields are few enough to spell out the pairs.
+    match (facts.websocket, trailers) {
+        (true, _) => w.put(b"Connection: upgrade\r\nUpgrade: websocket\r\n"),
+        (false, true) => w.put(b"Connection: TE\r\nTE: trailers\r\n"),
+        (false, false) => {}
+    }
+    write_framing(w, facts.body);
+    w.put(b"\r\n");
+}
+
+/// True when the trusted peer's field goes on; ours is not needed then.
+fn keep_trusted(forwarding: &Forwarding, ours: &mut bool) -> bool {
+    *ours &= !forwarding.trusted;
+    forwarding.trusted
+}
+
+/// The chain that came, and this hop's client behind it: one field, so that readers of the first or the last one agree.
+fn write_forwarded_for(w: &mut Writer, fields: &[Header], client_ip: &str) {
+    w.put(b"X-Forwarded-For: ");
+    for field in fields.iter().filter(|f| is(f.name, "x-forwarded-for") && !f.value.is_empty()) {
+        w.put(field.value);
+        w.put(b", ");
+    }
+    w.put_str(client_ip);
+    w.put(b"\r\n");
+}
+
+/// Writes the one field that frames a body, if one is needed.
+fn write_framing(w: &mut Writer, framing: Framing) {
+    match framing {
+        Framing::None | Framing::Close => {}
+        Framing::Chunked => w.put(b"Transfer-Encoding: chunked\r\n"),
+        Framing::Length(bytes) => {
+            w.put(b"Content-Length: ");
+            w.put_u64(bytes);
+            w.put(b"\r\n");
+        }
+    }
+}
+
+/// Writes a final response for the client. `framing`: how the body will go to it (see `ResponseFacts::framing_to_client`).
+/// `close`: the connection ends after it; `Framing::Close` implies that.
+pub fn write_response(
+    w: &mut Writer,
+    response: &Response,
+    facts: &ResponseFacts,
+    request: &RequestFacts,
+    framing: Framing,
+    close: bool,
+) {
+    write_status_line(w, response);
+    // RFC 9110 15.5.22: 426 must say which protocol is wanted, and Upgrade needs its Connection option.
+    let upgrade = response.status == 426 && response.fields.iter().any(|f| is(f.name, "upgrade"));
+    write_fields(w, response, upgrade);
+    match (close || framing == Framing::Close, upgrade) {
+        (true, true) => w.put(b"Connection: close, upgrade\r\n"),
+        (true, false) => w.put(b"Connection: close\r\n"),
+        (false, true) => w.put(b"Connection: upgrade\r\n"),
+        (false, false) if request.version == Version::Http10 => w.put(b"Connection: keep-alive\r\n"),
+        (false, false) => {}
+    }
+    // RFC 9110 8.6: answers to HEAD and 304 may state the length that the body would have.
+    match (framing, facts.content_length) {
+        (Framing::None, Some(bytes)) if (request.is_head && facts.status != 204) || facts.status == 304 => {
+            write_framing(w, Framing::Length(bytes));
+        }
+        _ => write_framing(w, framing),
+    }
+    w.put(b"\r\n");
+}
+
+/// Writes an interim response (1xx but 101). HTTP/1.0 clients must not be sent one (RFC 9110 15.2).
+pub fn write_interim(w: &mut Writer, response: &Response) {
+    write_status_line(w, response);
+    write_fields(w, response, false);
+    w.put(b"\r\n");
+}
+
+/// Writes the 101 that turns the connection into a WebSocket.
+pub fn write_switching(w: &mut Writer, response: &Response) {
+    write_status_line(w, response);
+    write_fields(w, response, false);
+    w.put(b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+}
+
+fn write_status_line(w: &mut Writer, response: &Response) {
+    w.put(b"HTTP/1.1 ");
+    w.put_u64(response.status.into());
+    // The blank stays where the phrase is empty (RFC 9112 4).
+    w.put(b" ");
+    w.put_str(response.reason);
+    w.put(b"\r\n");
+}
+
+/// The backend's fields that are meant for the client.
+fn write_fields(w: &mut Writer, response: &Response, upgrade: bool) {
+    let named = Named::new(response.fields);
+    for field in response.fields {
+        let pass = !is_hop_by_hop(field.name) && !named.has(field.name);
+        if pass || (upgrade && is(field.name, "upgrade")) {
+            w.put_field(field.name, field.value);
+        }
+    }
+}
+
+/// Writes the trailer fields of a chunked body that may go on: none that frames, routes, authenticates, or would change
+/// how the head was understood (RFC 9110 6.5.1). `trailers` are field lines that were checked when they came.
+pub(super) fn write_trailers(w: &mut Writer, trailers: &[u8]) {
+    for line in trailers.split(|&b| b == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let Ok(name) = str::from_utf8(&line[..colon]) else { continue };
+        if is_token(name.as_bytes()) && is_trailer(name) {
+            w.put_field(name, trim(&line[colon + 1..]));
+        }
+    }
+}
+
+/// True when a field of this name may be a trailer.
+fn is_trailer(name: &str) -> bool {
+    const FORBIDDEN: [&str; 32] = [
+        "age",
+        "authentication-info",
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-range",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "expires",
+        "forwarded",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "location",
+        "max-forwards",
+        "pragma",
+        "proxy",
+        "range",
+        "retry-after",
+        "set-cookie",
+        "trailer",
+        "vary",
+        "via",
+        "warning",
+        "www-authenticate",
+        "x-real-ip",
+        "origin",
+    ];
+    let forwarded = name.len() >= 12 && is(name.get(..12).unwrap_or_default(), "x-forwarded-");
+    !forwarded && !is_hop_by_hop(name) && !name.contains('_') && !FORBIDDEN.iter().any(|f| is(name, f))
+}
+
+#[cfg(test)]
+#[path = "rewrite_tests.rs"]
+mod tests;

@@ -1,0 +1,408 @@
+use super::super::reason::Reason;
+use super::super::testing::{GET, Random, request_facts, response_facts, with_request, with_response, written};
+use super::*;
+use crate::limits::{FIELDS_MAX, HEAD_GROWTH_MAX, HEAD_MAX};
+
+const FORWARDING: Forwarding =
+    Forwarding { client_ip: "192.0.2.1", scheme: "http", trusted: false, fallback_host: "backend" };
+/// What every request from that client gets where it has the Host "a".
+const OURS: &str = "X-Forwarded-For: 192.0.2.1|X-Real-IP: 192.0.2.1|X-Forwarded-Proto: http|X-Forwarded-Host: a";
+
+/// Lines parted by '|' as a head.
+fn head(lines: &str) -> String {
+    lines.split('|').fold(String::new(), |head, line| head + line + "\r\n") + "\r\n"
+}
+
+fn rewrite(bytes: &[u8], forwarding: &Forwarding) -> Result<String, Reason> {
+    with_request(bytes, |request| {
+        let (facts, route) = request.inspect()?;
+        Ok(written(|w| write_request(w, request, &facts, &route, forwarding)))
+    })?
+}
+
+#[test]
+fn requests_are_written_anew() {
+    let rows = [
+        ("GET / HTTP/1.1|Host: a", "GET / HTTP/1.1|Host: a|OURS"),
+        ("GET /x/../y?%20 HTTP/1.1|B:c|Host:a|D:  e ", "GET /x/../y?%20 HTTP/1.1|Host: a|B: c|D: e|OURS"),
+        // Versions and forms of the target.
+        ("GET / HTTP/1.0|Host: a|Connection: keep-alive", "GET / HTTP/1.1|Host: a|OURS"),
+        ("GET http://a/b?c HTTP/1.1|Host: wrong", "GET /b?c HTTP/1.1|Host: a|OURS"),
+        ("GET http://a HTTP/1.1|Host: wrong", "GET / HTTP/1.1|Host: a|OURS"),
+        ("GET http://a?b HTTP/1.1|Host: wrong", "GET /?b HTTP/1.1|Host: a|OURS"),
+        ("OPTIONS http://a HTTP/1.1|Host: wrong", "OPTIONS * HTTP/1.1|Host: a|OURS"),
+        ("OPTIONS * HTTP/1.1|Host: a:", "OPTIONS * HTTP/1.1|Host: a|OURS"),
+        (
+            "GET / HTTP/1.0",
+            "GET / HTTP/1.1|Host: backend|X-Forwarded-For: 192.0.2.1|X-Real-IP: 192.0.2.1|X-Forwarded-Proto: http",
+        ),
+        // Framing is ours.
+        ("POST / HTTP/1.1|Host: a|Content-Length: 007", "POST / HTTP/1.1|Host: a|OURS|Content-Length: 7"),
+        ("POST / HTTP/1.1|Host: a|content-length: 0", "POST / HTTP/1.1|Host: a|OURS|Content-Length: 0"),
+        (
+            "POST / HTTP/1.1|Host: a|TRANSFER-ENCODING: Chunked",
+            "POST / HTTP/1.1|Host: a|OURS|Transfer-Encoding: chunked",
+        ),
+        (
+            "POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked|Trailer: X-Sum",
+            "POST / HTTP/1.1|Host: a|Trailer: X-Sum|OURS|Transfer-Encoding: chunked",
+        ),
+        (
+            "POST / HTTP/1.1|Host: a|Expect: 100-Continue|Content-Length: 3",
+            "POST / HTTP/1.1|Host: a|OURS|Expect: 100-continue|Content-Length: 3",
+        ),
+        ("GET / HTTP/1.1|Host: a|Expect: 100-continue", "GET / HTTP/1.1|Host: a|OURS"),
+        // One hop only.
+        (
+            "GET / HTTP/1.1|Host: a|Connection: close, X-A|X-A: 1|X-B: 2|keep-alive: 5|Proxy-Connection: x|Proxy-Authorization: x|Proxy-Authenticate: x",
+            "GET / HTTP/1.1|Host: a|X-B: 2|OURS",
+        ),
+        ("GET / HTTP/1.1|Host: a|X-A: 1|Connection: close|Connection: y, x-a|Y: 2", "GET / HTTP/1.1|Host: a|OURS"),
+        ("GET / HTTP/1.1|Host: a|TE: gzip|Connection: TE", "GET / HTTP/1.1|Host: a|OURS"),
+        (
+            "GET / HTTP/1.1|Host: a|TE: gzip, Trailers|Connection: TE",
+            "GET / HTTP/1.1|Host: a|OURS|Connection: TE|TE: trailers",
+        ),
+        ("GET / HTTP/1.0|Host: a|TE: trailers", "GET / HTTP/1.1|Host: a|OURS"),
+        (
+            "GET / HTTP/1.1|Host: a|Upgrade: h2c|HTTP2-Settings: x|Connection: Upgrade, HTTP2-Settings",
+            "GET / HTTP/1.1|Host: a|OURS",
+        ),
+        (
+            "GET / HTTP/1.1|Host: a|Upgrade: h2c, WebSocket|Connection: Upgrade|Sec-WebSocket-Key: x",
+            "GET / HTTP/1.1|Host: a|Sec-WebSocket-Key: x|OURS|Connection: upgrade|Upgrade: websocket",
+        ),
+        // Connection cannot take away what is ours.
+        (
+            "POST / HTTP/1.1|Host: a|Content-Length: 3|Connection: Host, Content-Length, X-Forwarded-For, X-Real-IP, X-Forwarded-Proto",
+            "POST / HTTP/1.1|Host: a|OURS|Content-Length: 3",
+        ),
+        (
+            "GET / HTTP/1.1|Host: a|X-Forwarded-For: 10.0.0.1|Connection: X-Forwarded-For",
+            "GET / HTTP/1.1|Host: a|X-Forwarded-For: 10.0.0.1, 192.0.2.1|X-Real-IP: 192.0.2.1|X-Forwarded-Proto: http|X-Forwarded-Host: a",
+        ),
+        // The client cannot pass for another.
+        (
+            "GET / HTTP/1.1|Host: a|X-Real-IP: 1|x-forwarded-proto: https|X-FORWARDED-HOST: b|Forwarded: for=1|Proxy: http://b",
+            "GET / HTTP/1.1|Host: a|OURS",
+        ),
+        (
+            "GET / HTTP/1.1|Host: a|X-Forwarded-For: 1|B: c|x-forwarded-for:|X-Forwarded-For: 2, 3",
+            "GET / HTTP/1.1|Host: a|B: c|X-Forwarded-For: 1, 2, 3, 192.0.2.1|X-Real-IP: 192.0.2.1|X-Forwarded-Proto: http|X-Forwarded-Host: a",
+        ),
+        (
+            "GET / HTTP/1.1|Host: a|X_Real_IP: 1|X-Forwarded_For: 1|Content_Length: 5|Transfer_Encoding: chunked|_: x|a_b: c",
+            "GET / HTTP/1.1|Host: a|OURS",
+        ),
+        // Ordinary fields go on as they are, in their order, repeated or empty.
+        (
+            "GET / HTTP/1.1|host: a|Cookie: b=c|Accept: */*|cookie: d|Empty:|Authorization: x|Range: bytes=0-1",
+            "GET / HTTP/1.1|Host: a|Cookie: b=c|Accept: */*|cookie: d|Empty: |Authorization: x|Range: bytes=0-1|OURS",
+        ),
+    ];
+    for (from, to) in rows {
+        assert_eq!(rewrite(head(from).as_bytes(), &FORWARDING).unwrap(), head(&to.replace("OURS", OURS)), "{from}");
+    }
+}
+
+#[test]
+fn a_trusted_peer_is_believed() {
+    let trusted = Forwarding { trusted: true, ..FORWARDING };
+    let rows = [
+        ("GET / HTTP/1.1|Host: a", "GET / HTTP/1.1|Host: a|OURS"),
+        (
+            "GET / HTTP/1.1|Host: a|X-Real-IP: 1|X-Forwarded-Proto: https|X-Forwarded-Host: b|Forwarded: for=1|X-Forwarded-For: 1",
+            "GET / HTTP/1.1|Host: a|X-Real-IP: 1|X-Forwarded-Proto: https|X-Forwarded-Host: b|Forwarded: for=1|X-Forwarded-For: 1, 192.0.2.1",
+        ),
+        (
+            "GET / HTTP/1.1|Host: a|X-Forwarded-Proto: https",
+            "GET / HTTP/1.1|Host: a|X-Forwarded-Proto: https|X-Forwarded-For: 192.0.2.1|X-Real-IP: 192.0.2.1|X-Forwarded-Host: a",
+        ),
+    ];
+    for (from, to) in rows {
+        assert_eq!(rewrite(head(from).as_bytes(), &trusted).unwrap(), head(&to.replace("OURS", OURS)), "{from}");
+    }
+}
+
+#[test]
+fn a_rewritten_head_grows_within_its_limit() {
+    // The worst in every way: many short fields, a long host in the target, a long address.
+    let host = "a".repeat(crate::limits::HOST_MAX);
+    let mut text = format!("GET http://{host}?x HTTP/1.1\r\nHost:a\r\nTE:trailers\r\n");
+    text += &"a:b\r\n".repeat(FIELDS_MAX - 2);
+    text += "\r\n";
+    let forwarding = Forwarding { client_ip: &"f".repeat(45), scheme: "https", ..FORWARDING };
+    let longer = rewrite(text.as_bytes(), &forwarding).unwrap();
+    assert!(longer.len() - text.len() < HEAD_GROWTH_MAX / 2, "{} bytes more", longer.len() - text.len());
+
+    let full = format!("GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n", "x".repeat(HEAD_MAX - 32));
+    assert_eq!(full.len(), HEAD_MAX);
+    rewrite(full.as_bytes(), &forwarding).unwrap();
+}
+
+/// The answer to `request` as the client gets it.
+fn answer(from: &str, request: &RequestFacts, close: bool) -> String {
+    with_response(head(from).as_bytes(), |response| {
+        let facts = response.inspect(request).unwrap();
+        written(|w| write_response(w, response, &facts, request, facts.framing_to_client(request), close))
+    })
+    .unwrap()
+}
+
+#[test]
+fn responses_are_written_anew() {
+    let head_request = RequestFacts { is_head: true, ..GET };
+    let old = RequestFacts { version: Version::Http10, ..GET };
+    let rows = [
+        ("HTTP/1.1 200 OK|Content-Length: 05", GET, false, "HTTP/1.1 200 OK|Content-Length: 5"),
+        ("HTTP/1.0 200 OK|Content-Length: 5", GET, false, "HTTP/1.1 200 OK|Content-Length: 5"),
+        ("HTTP/1.1 200|Content-Length: 0", GET, true, "HTTP/1.1 200 |Connection: close|Content-Length: 0"),
+        (
+            "HTTP/1.1 200 OK|transfer-encoding: Chunked|Trailer: A",
+            GET,
+            false,
+            "HTTP/1.1 200 OK|Trailer: A|Transfer-Encoding: chunked",
+        ),
+        ("HTTP/1.1 200 OK", GET, false, "HTTP/1.1 200 OK|Transfer-Encoding: chunked"),
+        (
+            "HTTP/1.1 200 OK|Server: b|Date: x|Connection: close, X-A|X-A: 1|Keep-Alive: timeout=5|Proxy-Connection: x|Upgrade: h2c|Set-Cookie: a|Set-Cookie: b|A_B: c|Content-Length: 1",
+            GET,
+            false,
+            "HTTP/1.1 200 OK|Server: b|Date: x|Set-Cookie: a|Set-Cookie: b|A_B: c|Content-Length: 1",
+        ),
+        (
+            "HTTP/1.1 407 X|Proxy-Authenticate: Basic|Proxy-Authentication-Info: x|Content-Length: 1|Connection: content-length, server|Server: x",
+            GET,
+            false,
+            "HTTP/1.1 407 X|Content-Length: 1",
+        ),
+        // HTTP/1.0 clients know no chunks, and keep the connection only when told.
+        ("HTTP/1.1 200 OK|Transfer-Encoding: chunked", old, false, "HTTP/1.1 200 OK|Connection: close"),
+        ("HTTP/1.1 200 OK|Content-Length: 3", old, false, "HTTP/1.1 200 OK|Connection: keep-alive|Content-Length: 3"),
+        ("HTTP/1.1 200 OK|Content-Length: 3", old, true, "HTTP/1.1 200 OK|Connection: close|Content-Length: 3"),
+        ("HTTP/1.1 304 X", old, false, "HTTP/1.1 304 X|Connection: keep-alive"),
+        // No body, and perhaps the length that there would be.
+        ("HTTP/1.1 200 OK|Content-Length: 5", head_request, false, "HTTP/1.1 200 OK|Content-Length: 5"),
+        ("HTTP/1.1 200 OK|Transfer-Encoding: chunked", head_request, false, "HTTP/1.1 200 OK"),
+        ("HTTP/1.1 200 OK", head_request, false, "HTTP/1.1 200 OK"),
+        ("HTTP/1.1 304 X|Content-Length: 5|ETag: x", GET, false, "HTTP/1.1 304 X|ETag: x|Content-Length: 5"),
+        ("HTTP/1.1 304 X|Transfer-Encoding: chunked", GET, false, "HTTP/1.1 304 X"),
+        ("HTTP/1.1 204 X|Content-Length: 0", GET, false, "HTTP/1.1 204 X"),
+        ("HTTP/1.1 204 X|Content-Length: 5", head_request, false, "HTTP/1.1 204 X"),
+        // The one answer that needs Upgrade.
+        (
+            "HTTP/1.1 426 X|Upgrade: websocket|Content-Length: 0",
+            GET,
+            false,
+            "HTTP/1.1 426 X|Upgrade: websocket|Connection: upgrade|Content-Length: 0",
+        ),
+        (
+            "HTTP/1.1 426 X|Upgrade: websocket|Content-Length: 0",
+            GET,
+            true,
+            "HTTP/1.1 426 X|Upgrade: websocket|Connection: close, upgrade|Content-Length: 0",
+        ),
+        ("HTTP/1.1 426 X|Content-Length: 0", GET, false, "HTTP/1.1 426 X|Content-Length: 0"),
+    ];
+    for (from, request, close, to) in rows {
+        assert_eq!(answer(from, &request, close), head(to), "{from}");
+    }
+}
+
+#[test]
+fn interim_responses_keep_only_fields() {
+    let rows = [
+        ("HTTP/1.1 100 Continue", "HTTP/1.1 100 Continue"),
+        (
+            "HTTP/1.0 103 Early Hints|Link: a|Connection: x|X: y|Content-Length: 5|Transfer-Encoding: z",
+            "HTTP/1.1 103 Early Hints|Link: a",
+        ),
+    ];
+    for (from, to) in rows {
+        assert_eq!(with_response(head(from).as_bytes(), |r| written(|w| write_interim(w, r))).unwrap(), head(to));
+    }
+    let from = "HTTP/1.1 101 Switching Protocols|upgrade: WebSocket|connection: Upgrade, x|X: y|Sec-WebSocket-Accept: z|Content-Length: 3";
+    let to = "HTTP/1.1 101 Switching Protocols|Sec-WebSocket-Accept: z|Connection: upgrade|Upgrade: websocket";
+    assert_eq!(with_response(head(from).as_bytes(), |r| written(|w| write_switching(w, r))).unwrap(), head(to));
+}
+
+#[test]
+fn trailers_that_change_the_message_end_here() {
+    let keep = |trailers: &str| written(|w| write_trailers(w, trailers.as_bytes()));
+    assert_eq!(keep(""), "");
+    assert_eq!(keep("X-Sum: 1\r\nServer-Timing:  a \r\nEmpty:\r\n"), "X-Sum: 1\r\nServer-Timing: a\r\nEmpty: \r\n");
+    let ours = "Content-Length|Transfer-Encoding|Host|TE|Connection|Upgrade|Keep-Alive|Proxy-Connection|Trailer|Authorization|\
+        Proxy-Authorization|Set-Cookie|Cookie|Content-Type|content-encoding|Content-Range|Range|Expect|X-Forwarded-For|\
+        X-Forwarded-Anything|X-Real-IP|Forwarded|Cache-Control|Date|Location|X_Sum|Max-Forwards|HTTP2-Settings|If-Match";
+    for name in ours.split('|') {
+        assert_eq!(keep(&format!("{name}: 1\r\nA: b\r\n")), "A: b\r\n", "{name}");
+    }
+    for malformed in ["no colon\r\n", ": x\r\n", "a b: c\r\n", "\r\n", "\u{e9}: c\r\n"] {
+        assert_eq!(keep(&format!("{malformed}A: b\r\n")), "A: b\r\n", "{malformed}");
+    }
+}
+
+/// Random heads from pieces that parsers have quarrelled about. Whatever is accepted must mean the same after rewriting, to
+/// the same strict reader and to a naive one.
+#[test]
+fn a_rewritten_request_means_the_same() {
+    let lines = [
+        "GET / HTTP/1.1",
+        "POST /a%2e?b HTTP/1.1",
+        "POST http://h?q HTTP/1.1",
+        "GET /x HTTP/1.0",
+        "OPTIONS * HTTP/1.1",
+        "HEAD //a/../b HTTP/1.1",
+    ];
+    let names = [
+        "Host",
+        "host",
+        "Content-Length",
+        "Content-Length ",
+        "content_length",
+        "Transfer-Encoding",
+        "Transfer-Encoding\t",
+        "Connection",
+        "Upgrade",
+        "Expect",
+        "TE",
+        "X-Forwarded-For",
+        "X-Real-IP",
+        "X_Real_IP",
+        "Forwarded",
+        "A",
+        "Keep-Alive",
+        "Trailer",
+        " Host",
+        "X-A",
+    ];
+    let values = [
+        "a",
+        "b:80",
+        "5",
+        "0",
+        "05",
+        "+5",
+        "5, 5",
+        "chunked",
+        "Chunked ",
+        "gzip, chunked",
+        "chunked,",
+        "\x0bchunked",
+        "close",
+        "keep-alive, A",
+        "upgrade, X-A, Host",
+        "Content-Length",
+        "websocket",
+        "100-continue",
+        "trailers",
+        "",
+        "\tx\r\n y",
+        "x\ny: z",
+        "x\r",
+        "\0",
+        "é",
+    ];
+    let ends = ["\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\n", "\r", "\r\r\n"];
+    let mut random = Random(7);
+    let mut accepted = 0;
+    for round in 0..200_000 {
+        let mut text = format!("{}\r\n", random.pick(&lines));
+        if random.below(8) > 0 {
+            text += "Host: a\r\n";
+        }
+        for _ in 0..random.below(5) {
+            text += &format!(
+                "{}:{}{}{}",
+                random.pick(&names),
+                random.pick(&["", " ", "\t "]),
+                random.pick(&values),
+                random.pick(&ends)
+            );
+        }
+        text += "\r\n";
+        let mut slots = super::super::request::FieldSlots::new();
+        let Ok(Some(request)) = super::super::request::parse(text.as_bytes(), &mut slots) else { continue };
+        let Ok((facts, route)) = request.inspect() else { continue };
+        accepted += 1;
+        let again = written(|w| write_request(w, &request, &facts, &route, &FORWARDING));
+        let story = || format!("round {round}: {text:?} -> {again:?}");
+
+        let seen = request_facts(again.as_bytes()).unwrap_or_else(|e| panic!("{e:?} {}", story()));
+        assert_eq!(seen, RequestFacts { version: Version::Http11, keep_alive: true, ..facts }, "{}", story());
+        // A naive reader that splits at line feeds and knows names in any spelling finds one framing, too.
+        let naive = |name: &str| {
+            let name = |line: &str| {
+                line.split(':').next().unwrap_or_default().trim().replace('_', "-").eq_ignore_ascii_case(name)
+            };
+            again.split(['\r', '\n']).skip(1).filter(|line| name(line)).count()
+        };
+        let (length, coding) = (naive("content-length"), naive("transfer-encoding"));
+        let expected = match facts.body {
+            Framing::None | Framing::Close => (0, 0),
+            Framing::Length(_) => (1, 0),
+            Framing::Chunked => (0, 1),
+        };
+        assert_eq!((length, coding), expected, "{}", story());
+        assert_eq!((naive("host"), naive("x-real-ip"), naive("x-forwarded-for")), (1, 1, 1), "{}", story());
+    }
+    assert!(accepted > 20_000, "only {accepted} heads were accepted: the pieces are too wild to test much");
+}
+
+#[test]
+fn a_rewritten_response_means_the_same() {
+    let lines = ["HTTP/1.1 200 OK", "HTTP/1.0 200 OK", "HTTP/1.1 204 X", "HTTP/1.1 304 X", "HTTP/1.1 404 "];
+    let names = [
+        "Content-Length",
+        "Transfer-Encoding",
+        "Connection",
+        "Upgrade",
+        "Trailer",
+        "A",
+        "Set-Cookie",
+        "content_length",
+        "Keep-Alive",
+    ];
+    let values = [
+        "5",
+        "0",
+        "chunked",
+        "gzip",
+        "close",
+        "keep-alive",
+        "Content-Length, A",
+        "",
+        "5, 5",
+        "websocket",
+        "x\r\n y",
+        "x\ny: z",
+        "\0",
+    ];
+    let mut random = Random(11);
+    let mut accepted = 0;
+    for round in 0..100_000 {
+        let mut text = format!("{}\r\n", random.pick(&lines));
+        for _ in 0..random.below(4) {
+            text += &format!("{}: {}\r\n", random.pick(&names), random.pick(&values));
+        }
+        text += "\r\n";
+        let request = RequestFacts {
+            is_head: random.below(4) == 0,
+            version: random.pick(&[Version::Http10, Version::Http11]),
+            ..GET
+        };
+        let mut slots = super::super::request::FieldSlots::new();
+        let Ok(Some(response)) = super::super::response::parse(text.as_bytes(), &mut slots) else { continue };
+        let Ok(facts) = response.inspect(&request) else { continue };
+        accepted += 1;
+        let framing = facts.framing_to_client(&request);
+        let close = random.below(2) == 0;
+        let again = written(|w| write_response(w, &response, &facts, &request, framing, close));
+        let seen = response_facts(again.as_bytes(), &request)
+            .unwrap_or_else(|e| panic!("{e:?} round {round} {text:?} -> {again:?}"));
+        assert_eq!(seen.body, framing, "round {round} {text:?} -> {again:?}");
+        let keep = !close && framing != Framing::Close;
+        assert_eq!(seen.keep_alive, keep, "round {round} {text:?} -> {again:?}");
+    }
+    assert!(accepted > 20_000, "only {accepted} heads were accepted");
+}

@@ -1,0 +1,101 @@
+//! The seam to the operating system: every system call on a socket, pipe or eventfd, the clock and randomness are methods of
+//! [`Driver`]. Workers are generic over it: io_uring ([`super::uring`]) in earnest, a script in the tests.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A file descriptor as the driver names it. Copying it copies a name, not ownership: the socket table owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Descriptor(pub i32);
+
+/// What the kernel is asked to do in its own time.
+#[derive(Debug, Clone, Copy)]
+pub enum Operation {
+    /// Multishot poll for POLLIN | POLLRDHUP; completes with an event mask each time something changes.
+    PollRead(Descriptor),
+    /// One-shot poll for POLLOUT.
+    PollWrite(Descriptor),
+    /// Multishot accept of non-blocking descriptors.
+    Accept(Descriptor),
+    /// Connect to the address at this place.
+    Connect(Descriptor, *const libc::sockaddr, libc::socklen_t),
+    /// Send these bytes, all of them if the kernel can (MSG_WAITALL | MSG_NOSIGNAL).
+    Send(Descriptor, *const u8, u32),
+    /// Cancel the operation with this user_data.
+    Cancel(u64),
+}
+
+/// An answer of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Completion {
+    /// As given with the operation.
+    pub user_data: u64,
+    /// The result, or a negative errno.
+    pub result: i32,
+    /// Further completions of the same operation follow.
+    pub more: bool,
+}
+
+/// Which half of a connection to shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// No more bytes from us: the peer reads FIN.
+    Write,
+    /// Both: for aborting only; whatever is in flight completes.
+    Both,
+}
+
+/// What kind of socket to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Domain {
+    /// AF_INET
+    V4,
+    /// AF_INET6
+    V6,
+    /// AF_UNIX
+    Unix,
+}
+
+/// Wakes the thread that waits in [`Driver::wait`]; may be called from any thread.
+pub type Notify = Arc<dyn Fn() + Send + Sync>;
+
+/// The operating system, as a worker sees it.
+pub trait Driver: 'static {
+    /// Monotonic nanoseconds.
+    fn now(&self) -> u64;
+    /// Sixty-four random bits; not for secrets.
+    fn random(&mut self) -> u64;
+    /// A way to wake this driver's thread.
+    fn notify(&self) -> Notify;
+
+    /// Queues an operation; it goes to the kernel with the next [`Driver::wait`] at the latest.
+    ///
+    /// # Safety
+    /// Memory that `operation` points to stays valid and is not written until the operation's last completion.
+    unsafe fn submit(&mut self, operation: Operation, user_data: u64);
+
+    /// Hands over what is queued, waits for a completion, a notification or `timeout_ns` (`None`: without end), and appends
+    /// at most [`crate::limits::COMPLETIONS_PER_TURN`] completions.
+    fn wait(&mut self, timeout_ns: Option<u64>, out: &mut Vec<Completion>) -> io::Result<()>;
+
+    /// recv(2) on a non-blocking socket.
+    fn recv(&mut self, socket: Descriptor, buffer: &mut [u8]) -> io::Result<usize>;
+    /// recv(2) with MSG_PEEK of one byte: 0 means FIN.
+    fn peek(&mut self, socket: Descriptor) -> io::Result<usize>;
+    /// A non-blocking stream socket; TCP ones with TCP_NODELAY.
+    fn socket(&mut self, domain: Domain) -> io::Result<Descriptor>;
+    /// accept4(2) on a non-blocking listener.
+    fn accept(&mut self, listener: Descriptor) -> io::Result<Descriptor>;
+    /// getpeername(2); `None` for unix sockets.
+    fn peer(&mut self, socket: Descriptor) -> io::Result<Option<SocketAddr>>;
+    /// shutdown(2), done directly: IORING_OP_SHUTDOWN always runs on a kernel worker thread.
+    fn shutdown(&mut self, socket: Descriptor, half: Shutdown) -> io::Result<()>;
+    /// SO_LINGER with zero seconds: the coming close sends RST.
+    fn reset_on_close(&mut self, socket: Descriptor);
+    /// Makes the kernel drop new SYNs to this listener, so that its accept queue can be emptied for good. Handshakes under way
+    /// finish. Done by a classic BPF filter; a no-op for unix sockets.
+    fn refuse_new(&mut self, listener: Descriptor) -> io::Result<()>;
+    /// close(2). The caller has seen the last completion of every operation on it.
+    fn close(&mut self, descriptor: Descriptor);
+}

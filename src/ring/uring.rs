@@ -1,0 +1,297 @@
+//! The driver for earnest: one io_uring, created on the thread that uses it.
+
+use super::driver::{Completion, Descriptor, Domain, Driver, Notify, Operation, Shutdown};
+use crate::limits;
+use io_uring::{IoUring, opcode, squeue, types};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+
+/// user_data of the poll on our own eventfd. Op slots never use it: their generations start at one.
+const WAKE: u64 = 0;
+const GETEVENTS: u32 = 1;
+const EXT_ARG: u32 = 8;
+
+/// io_uring and the direct system calls beside it.
+pub struct Uring {
+    ring: IoUring,
+    wake: Arc<OwnedFd>,
+    wake_armed: bool,
+    random: u64,
+}
+
+/// Why io_uring cannot be used here, for a person.
+#[derive(Debug)]
+pub struct Unavailable {
+    /// What setup said.
+    pub error: io::Error,
+}
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "io_uring cannot be used: {}", self.error)?;
+        let sysctl = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
+        match self.error.raw_os_error() {
+            Some(libc::EPERM) if matches!(sysctl.trim(), "1" | "2") => {
+                write!(
+                    f,
+                    "; the sysctl kernel.io_uring_disabled is {}: `sysctl -w kernel.io_uring_disabled=0` allows it",
+                    sysctl.trim()
+                )
+            }
+            Some(libc::EPERM | libc::ENOSYS) => write!(
+                f,
+                "; a seccomp profile forbids it (Docker and Podman do by default: start the container with a profile that allows io_uring_*), or the kernel lacks it (Linux 6.1 or later is needed)"
+            ),
+            Some(libc::EINVAL) => write!(f, "; the kernel is too old: Linux 6.1 or later is needed"),
+            Some(libc::ENOMEM) => {
+                write!(
+                    f,
+                    "; the limit on locked memory is used up: raise it with `ulimit -l unlimited` or LimitMEMLOCK=infinity"
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Uring {
+    /// Creates the ring on this thread, which alone may use it (SINGLE_ISSUER).
+    pub fn new() -> Result<Self, Unavailable> {
+        let build = |no_sqarray: bool| {
+            let mut builder = IoUring::builder();
+            builder
+                .setup_single_issuer()
+                .setup_defer_taskrun()
+                .setup_submit_all()
+                .setup_coop_taskrun()
+                .setup_cqsize(limits::CQ_ENTRIES)
+                .setup_clamp()
+                .dontfork();
+            if no_sqarray {
+                builder.setup_no_sqarray(); // Linux 6.6
+            }
+            builder.build(limits::SQ_ENTRIES)
+        };
+        let ring = match build(true) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => build(false),
+            other => other,
+        };
+        let ring = ring.map_err(|error| Unavailable { error })?;
+        // SAFETY: eventfd has no memory arguments; its result is checked before it is owned.
+        let wake = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if wake < 0 {
+            return Err(Unavailable { error: io::Error::last_os_error() });
+        }
+        // SAFETY: `wake` was just created and nobody else owns it.
+        let wake = Arc::new(unsafe { OwnedFd::from_raw_fd(wake) });
+        let random = ahash::RandomState::new().hash_one(wake.as_raw_fd()) | 1;
+        Ok(Self { ring, wake, wake_armed: false, random })
+    }
+
+    fn push(&mut self, entry: squeue::Entry) {
+        loop {
+            // SAFETY: the entry's memory is kept valid by the caller of `submit` (see the trait), or it has none.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+            // The queue is full: hand it over without waiting. EBUSY (completions overflowed) is mended by GETEVENTS.
+            let _ = self.enter(0, None);
+        }
+    }
+
+    /// One io_uring_enter. GETEVENTS always: with DEFER_TASKRUN nothing completes without it.
+    fn enter(&mut self, want: u32, timeout_ns: Option<u64>) -> io::Result<()> {
+        let queued = self.ring.submission().len() as u32;
+        let result = match timeout_ns {
+            Some(ns) => {
+                let spec = types::Timespec::new().sec(ns / 1_000_000_000).nsec((ns % 1_000_000_000) as u32);
+                let arguments = types::SubmitArgs::new().timespec(&spec);
+                // SAFETY: `arguments` and `spec` outlive the call, and EXT_ARG says what they are.
+                unsafe { self.ring.submitter().enter(queued, want, GETEVENTS | EXT_ARG, Some(&arguments)) }
+            }
+            // SAFETY: no argument is passed.
+            None => unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, want, GETEVENTS, None) },
+        };
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                // The time is up; a signal came; completions must be taken first. All are mended by the next turn.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn arm_wake(&mut self) {
+        if !self.wake_armed {
+            self.wake_armed = true;
+            let fd = types::Fd(self.wake.as_raw_fd());
+            self.push(opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build().user_data(WAKE));
+        }
+    }
+
+    fn woken(&mut self, more: bool) {
+        self.wake_armed = more;
+        let mut count = [0u8; 8];
+        // SAFETY: the buffer is eight bytes, as eventfd wants; the descriptor is ours and non-blocking.
+        unsafe { libc::read(self.wake.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    }
+}
+
+fn check(result: impl Into<i64>) -> io::Result<usize> {
+    usize::try_from(result.into()).map_err(|_| io::Error::last_os_error())
+}
+
+fn set_option<T>(socket: Descriptor, level: i32, name: i32, value: &T) -> io::Result<()> {
+    // SAFETY: `value` is valid for its size during the call, and the kernel copies it.
+    check(unsafe { libc::setsockopt(socket.0, level, name, (value as *const T).cast(), size_of::<T>() as u32) })?;
+    Ok(())
+}
+
+impl Driver for Uring {
+    fn now(&self) -> u64 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the clock exists on every Linux and writes into `time` only.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    }
+
+    fn random(&mut self) -> u64 {
+        // xorshift64: spreads first picks and jitter, nothing else.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+
+    fn notify(&self) -> Notify {
+        let wake = self.wake.clone();
+        Arc::new(move || {
+            let one = 1u64.to_ne_bytes();
+            // SAFETY: eight readable bytes; the descriptor is kept open by the Arc. A full counter (EAGAIN) wakes just as well.
+            unsafe { libc::write(wake.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        })
+    }
+
+    unsafe fn submit(&mut self, operation: Operation, user_data: u64) {
+        let entry = match operation {
+            Operation::PollRead(d) => {
+                opcode::PollAdd::new(types::Fd(d.0), (libc::POLLIN | libc::POLLRDHUP) as u32).multi(true).build()
+            }
+            Operation::PollWrite(d) => opcode::PollAdd::new(types::Fd(d.0), libc::POLLOUT as u32).build(),
+            Operation::Accept(d) => {
+                opcode::AcceptMulti::new(types::Fd(d.0)).flags(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC).build()
+            }
+            Operation::Connect(d, address, len) => opcode::Connect::new(types::Fd(d.0), address, len).build(),
+            Operation::Send(d, data, len) => {
+                opcode::Send::new(types::Fd(d.0), data, len).flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL).build()
+            }
+            Operation::Cancel(target) => opcode::AsyncCancel::new(target).build(),
+        };
+        self.push(entry.user_data(user_data));
+    }
+
+    fn wait(&mut self, timeout_ns: Option<u64>, out: &mut Vec<Completion>) -> io::Result<()> {
+        self.arm_wake();
+        let waiting = !self.ring.completion().is_empty(); // left over from a capped turn
+        match timeout_ns {
+            Some(0) => self.enter(0, None)?,
+            _ if waiting => self.enter(0, None)?,
+            Some(ns) => self.enter(1, Some(ns))?,
+            None => self.enter(1, None)?,
+        }
+        let mut woken = None;
+        for entry in self.ring.completion().take(limits::COMPLETIONS_PER_TURN) {
+            let more = io_uring::cqueue::more(entry.flags());
+            match entry.user_data() {
+                WAKE => woken = Some(more),
+                user_data => out.push(Completion { user_data, result: entry.result(), more }),
+            }
+        }
+        if let Some(more) = woken {
+            self.woken(more);
+        }
+        Ok(())
+    }
+
+    fn recv(&mut self, socket: Descriptor, buffer: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: the buffer is writable for its length during the call.
+        check(unsafe { libc::recv(socket.0, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) } as i64)
+    }
+
+    fn peek(&mut self, socket: Descriptor) -> io::Result<usize> {
+        let mut byte = 0u8;
+        let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
+        // SAFETY: one writable byte.
+        check(unsafe { libc::recv(socket.0, (&raw mut byte).cast(), 1, flags) } as i64)
+    }
+
+    fn socket(&mut self, domain: Domain) -> io::Result<Descriptor> {
+        let family = match domain {
+            Domain::V4 => libc::AF_INET,
+            Domain::V6 => libc::AF_INET6,
+            Domain::Unix => libc::AF_UNIX,
+        };
+        let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        // SAFETY: no memory arguments.
+        let socket = Descriptor(check(unsafe { libc::socket(family, kind, 0) })? as i32);
+        if domain != Domain::Unix {
+            let _ = set_option(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1i32);
+        }
+        Ok(socket)
+    }
+
+    fn accept(&mut self, listener: Descriptor) -> io::Result<Descriptor> {
+        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        // SAFETY: accept4 may be given no address.
+        let result = unsafe { libc::accept4(listener.0, std::ptr::null_mut(), std::ptr::null_mut(), flags) };
+        Ok(Descriptor(check(result)? as i32))
+    }
+
+    fn peer(&mut self, socket: Descriptor) -> io::Result<Option<SocketAddr>> {
+        // SAFETY: the kernel writes at most `len` bytes of an address into `storage`, which is what `try_init` asks for.
+        let result = unsafe {
+            socket2::SockAddr::try_init(|storage, len| {
+                check(libc::getpeername(socket.0, storage.cast(), len))?;
+                Ok(())
+            })
+        };
+        Ok(result?.1.as_socket())
+    }
+
+    fn shutdown(&mut self, socket: Descriptor, half: Shutdown) -> io::Result<()> {
+        let how = match half {
+            Shutdown::Write => libc::SHUT_WR,
+            Shutdown::Both => libc::SHUT_RDWR,
+        };
+        // SAFETY: no memory arguments.
+        check(unsafe { libc::shutdown(socket.0, how) })?;
+        Ok(())
+    }
+
+    fn reset_on_close(&mut self, socket: Descriptor) {
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_LINGER, &linger);
+    }
+
+    fn refuse_new(&mut self, listener: Descriptor) -> io::Result<()> {
+        // TCP's socket filters see the TCP header first; byte 13 holds the flags, 0x02 is SYN. A SYN is dropped without an
+        // answer, everything else passes: a client sends it again and then meets a closed port, or our successor.
+        let instruction = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+        let mut program = [
+            instruction(0x30, 0, 0, 13),          // ldb [13]
+            instruction(0x45, 0, 1, 0x02),        // jset #SYN, next, skip one
+            instruction(0x06, 0, 0, 0),           // ret #0: drop
+            instruction(0x06, 0, 0, 0xffff_ffff), // ret #-1: pass
+        ];
+        let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        set_option(listener, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+    }
+
+    fn close(&mut self, descriptor: Descriptor) {
+        // SAFETY: the socket table owned the descriptor and gives it up here; no operation on it is in flight.
+        unsafe { libc::close(descriptor.0) };
+    }
+}

@@ -1,0 +1,175 @@
+//! The backend's answer up to the end of its head.
+
+use super::client::Client;
+use super::exchange::Request;
+use crate::proto::framing::Framing;
+use crate::proto::reason::Reason;
+use crate::proto::request::{FieldSlots, Version};
+use crate::proto::response::{self, ResponseFacts};
+use crate::proto::rewrite;
+use crate::proto::writer::Writer;
+use crate::ring::{Driver, Elapsed, Lease, Socket};
+use crate::session::ms;
+use crate::upstream::Picked;
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+/// Reads one answer's head.
+pub(super) struct Answer<'x, 's, 'a, D: Driver> {
+    pub(super) client: &'x Client<'a, D>,
+    pub(super) request: &'x Request<'a>,
+    pub(super) picked: &'x Picked<D>,
+    pub(super) backend: &'s Socket<D>,
+}
+
+/// A final answer's head, rewritten.
+pub(super) struct Head {
+    /// The head for the client: `out[..len]`.
+    pub(super) out: Lease,
+    pub(super) len: usize,
+    /// What came behind the backend's head: `back[start..end]`.
+    pub(super) back: Lease,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) facts: ResponseFacts,
+    /// How the body goes to the client.
+    pub(super) framing: Framing,
+    /// The head says close.
+    pub(super) close: bool,
+}
+
+impl<D: Driver> Answer<'_, '_, '_, D> {
+    /// Reads and rewrites the final head; interim ones are passed on. The client's timer holds the deadline. `close` is asked
+    /// when the head is there. The error says whether the connection was closed before any byte came.
+    pub(super) async fn read_head(&self, close: impl Fn() -> bool) -> Result<Head, (Reason, bool)> {
+        self.await_readable(Reason::FirstByteTimeout).await?; // no buffer is held while the backend thinks
+        let mut back = self.client.reservation().take();
+        let (mut start, mut end) = (0, 0);
+        loop {
+            match self.receive(&mut back, end) {
+                Ok(Some(0)) => return Err((Reason::BackendClosed, end == 0)),
+                Ok(Some(n)) => {
+                    if end == 0 {
+                        // From now on it is the time between two reads.
+                        self.client.timer.set(ms(self.request.location.proxy_read_timeout));
+                    }
+                    end += n;
+                }
+                Ok(None) => {
+                    let late = if end == 0 { Reason::FirstByteTimeout } else { Reason::BackendReadTimeout };
+                    self.await_readable(late).await?;
+                    continue;
+                }
+                Err(error) => return Err((io_reason(&error), end == 0)),
+            }
+            loop {
+                match self.judge(&back[start..end], &close).map_err(|reason| (reason, false))? {
+                    Judged::Partial => break,
+                    Judged::Interim { used, out } => {
+                        start += used;
+                        if let Some((out, len)) = out {
+                            self.pass_on(out, len).await?;
+                        }
+                    }
+                    Judged::Final { used, out, len, facts, framing, close } => {
+                        start += used;
+                        return Ok(Head { out, len, back, start, end, facts, framing, close });
+                    }
+                }
+            }
+            if start > 0 {
+                back.copy_within(start..end, 0);
+                (start, end) = (0, end - start);
+            }
+            if end == back.len() {
+                return Err((Reason::ResponseHeadTooLarge, false));
+            }
+        }
+    }
+
+    fn receive(&self, back: &mut Lease, end: usize) -> io::Result<Option<usize>> {
+        let received = self.backend.try_recv(&mut back[end..]);
+        if let Ok(Some(n)) = received {
+            self.picked.stats().bytes_in.add(n as u64);
+        }
+        received
+    }
+
+    /// Waits for the backend, and gives up early when the client's connection is gone.
+    async fn await_readable(&self, late: Reason) -> Result<(), (Reason, bool)> {
+        let waited = self.client.timer.before_deadline(poll_fn(|task| {
+            if self.backend.poll_readable(task).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            self.client.socket.poll_failed(task).map(|()| Err((Reason::ClientGone, false)))
+        }));
+        waited.await.unwrap_or(Err((late, false)))
+    }
+
+    fn judge(&self, bytes: &[u8], close: impl Fn() -> bool) -> Result<Judged, Reason> {
+        let mut slots = FieldSlots::new();
+        let Some(parsed) = response::parse(bytes, &mut slots)? else { return Ok(Judged::Partial) };
+        let request = &self.request.facts;
+        let facts = parsed.inspect(request)?;
+        let used = parsed.len;
+        if facts.is_interim() && request.version == Version::Http10 {
+            return Ok(Judged::Interim { used, out: None }); // RFC 9110 15.2: never to an HTTP/1.0 client
+        }
+        let mut out = self.client.reservation().take();
+        let mut writer = Writer::new(&mut out);
+        let framing = facts.framing_to_client(request);
+        let mut close = close() || framing == Framing::Close;
+        if facts.is_interim() {
+            rewrite::write_interim(&mut writer, &parsed);
+        } else if facts.upgrade_websocket {
+            rewrite::write_switching(&mut writer, &parsed);
+            close = false;
+        } else {
+            rewrite::write_response(&mut writer, &parsed, &facts, request, framing, close);
+        }
+        let len = writer.finish().ok_or(Reason::ResponseHeadTooLarge)?;
+        Ok(match facts.is_interim() {
+            true => Judged::Interim { used, out: Some((out, len)) },
+            false => Judged::Final { used, out, len, facts, framing, close },
+        })
+    }
+
+    /// Sends an interim answer to the client.
+    async fn pass_on(&self, out: Lease, len: usize) -> Result<(), (Reason, bool)> {
+        let timer = self.client.cx.reactor.timer();
+        let sent = async {
+            self.client.socket.send(out, 0..len).await?;
+            self.client.socket.flushed().await
+        };
+        match timer.within(ms(self.request.location.send_timeout), sent).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err((Reason::ClientGone, false)),
+            Err(Elapsed) => Err((Reason::ClientTimeout, false)),
+        }
+    }
+}
+
+enum Judged {
+    Partial,
+    /// `out` is what the client gets, if it understands it.
+    Interim {
+        used: usize,
+        out: Option<(Lease, usize)>,
+    },
+    Final {
+        used: usize,
+        out: Lease,
+        len: usize,
+        facts: ResponseFacts,
+        framing: Framing,
+        close: bool,
+    },
+}
+
+fn io_reason(error: &io::Error) -> Reason {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Reason::FirstByteTimeout,
+        _ => Reason::BackendReset,
+    }
+}

@@ -1,0 +1,346 @@
+//! One attempt at one server: the request out, the answer back, both at once where the body is long.
+
+use super::answer::{Answer, Head};
+use super::client::Client;
+use super::exchange::Request;
+use super::{Next, report};
+use crate::proto::body::{Decoder, Encoder};
+use crate::proto::framing::Framing;
+use crate::proto::reason::Reason;
+use crate::ring::{Driver, Elapsed, Lease, Socket};
+use crate::session::ms;
+use crate::session::relay::{self, Broken, Relay};
+use crate::stats::Counter;
+use crate::upstream::Picked;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context as Task, Poll};
+
+/// How an attempt ended.
+pub(super) enum Outcome<D: Driver> {
+    /// The client has its answer, whole or cut.
+    Answered(Next, BodyRead),
+    /// The backend switched protocols and said `early` already.
+    Upgraded { socket: Socket<D>, early: Vec<u8> },
+    /// The request's own fault, found while its body was read.
+    Refused(Reason),
+    /// No byte of an answer reached the client.
+    Failed {
+        reason: Reason,
+        /// The connection was closed before a byte came back: natural for a pooled one. Implies `retry`.
+        stale: bool,
+        /// It may be sent again, to another server.
+        retry: bool,
+        /// The request's body was read whole.
+        body_read: bool,
+    },
+}
+
+/// How far the request's body was read, so that the next request is found.
+pub(super) enum BodyRead {
+    /// It lay in the input, and ends so many bytes behind the head.
+    Input(usize),
+    /// It was streamed; these bytes came behind it.
+    Streamed(Vec<u8>),
+    /// Not to its end: nothing can follow.
+    Partly,
+}
+
+impl BodyRead {
+    /// Leaves the client's input at the next request.
+    pub(super) fn settle<D: Driver>(self, client: &mut Client<'_, D>, request: &Request<'_>) {
+        match self {
+            BodyRead::Input(bytes) => client.consume(request.head + bytes),
+            BodyRead::Streamed(spill) => client.replace_input(spill),
+            BodyRead::Partly => {}
+        }
+    }
+}
+
+/// How the upload stands; shared by the two halves of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upload {
+    Running,
+    Done,
+    /// The backend takes no more; its answer may be there all the same.
+    Refused,
+    /// The client's fault, or ours to end.
+    Broken(Reason),
+}
+
+pub(super) struct Attempt<'x, 'a, D: Driver> {
+    client: &'x Client<'a, D>,
+    request: &'x Request<'a>,
+    picked: &'x Picked<D>,
+    socket: Socket<D>,
+}
+
+impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
+    pub(super) fn new(
+        client: &'x Client<'a, D>,
+        request: &'x Request<'a>,
+        picked: &'x Picked<D>,
+        socket: Socket<D>,
+    ) -> Self {
+        socket.set_owner(client.owner);
+        Self { client, request, picked, socket }
+    }
+
+    /// The answer to the client must say close, whatever the backend says.
+    fn must_close(&self) -> bool {
+        let client = self.client;
+        !self.request.facts.keep_alive
+            || client.cx.draining().is_some()
+            || client.requests >= self.request.server.keepalive_requests
+    }
+
+    fn failed(&self, (reason, stale): (Reason, bool), accepted_before: u64, body_read: bool) -> Outcome<D> {
+        // RFC 9110 9.2.2: what is not idempotent is sent again only if the backend cannot have seen any of it.
+        let retry = match reason {
+            Reason::BadResponse | Reason::ResponseHeadTooLarge | Reason::ClientGone => false,
+            _ => self.request.facts.idempotent || self.socket.accepted_bytes() == accepted_before,
+        };
+        Outcome::Failed { reason, stale: stale && retry, retry, body_read }
+    }
+
+    /// Sends the request, whose head is `out[..len]`, and brings the answer back.
+    pub(super) async fn run(self, mut out: Lease, len: usize) -> Outcome<D> {
+        let Request { facts, head, location, .. } = self.request;
+        let accepted_before = self.socket.accepted_bytes();
+        let raw = &self.client.bytes()[*head..];
+        let mut decoder = Decoder::new(facts.body);
+        let encoder = Encoder::new(facts.body);
+        let first = match relay::append(&mut out, len, raw, &mut decoder, encoder) {
+            Ok(first) => first,
+            Err(reason) => return Outcome::Refused(reason),
+        };
+        let mut most = location.client_max_body_size;
+        if let Some(most) = &mut most {
+            match most.checked_sub(first.data as u64) {
+                Some(left) => *most = left,
+                None => return Outcome::Refused(Reason::BodyTooLarge),
+            }
+        }
+        self.picked.stats().bytes_out.add(first.len as u64);
+        let sent = self.socket.send(out, 0..first.len);
+        if !matches!(self.client.timer.within(ms(location.proxy_send_timeout), sent).await, Ok(Ok(()))) {
+            return self.failed((Reason::BackendReset, true), accepted_before, true);
+        }
+        let answer = Answer { client: self.client, request: self.request, picked: self.picked, backend: &self.socket };
+        if decoder.is_done() && first.ended {
+            self.client.timer.set(ms(location.proxy_first_byte_timeout));
+            let (reason, stale) = match answer.read_head(|| self.must_close()).await {
+                Ok(head) => {
+                    let delivered = self.deliver(head, &Cell::new(Upload::Done), None).await;
+                    return self.conclude(delivered, BodyRead::Input(first.consumed));
+                }
+                Err(failure) => failure,
+            };
+            return self.failed((reason, stale), accepted_before, true);
+        }
+        // The body is longer than what came with the head: it is streamed while the answer is awaited.
+        let (timer, received, mut spill) = (self.client.cx.reactor.timer(), Counter::default(), Vec::new());
+        let relay = Relay {
+            from: &self.client.socket,
+            to: &self.socket,
+            decoder: &mut decoder,
+            encoder,
+            ended: first.ended,
+            reservation: self.client.reservation(),
+            timer: &timer,
+            read_ms: ms(location.client_body_timeout),
+            send_ms: ms(location.proxy_send_timeout),
+            most,
+            carried: &raw[first.consumed..],
+            spill: &mut spill,
+            received: &received,
+            sent: &self.picked.stats().bytes_out,
+        };
+        let upload = Cell::new(Upload::Running);
+        let delivered = self.exchange(&answer, &upload, pin!(relay.run())).await;
+        self.client.cx.stats().bytes_in.add(received.get());
+        match delivered {
+            Err(_) if matches!(upload.get(), Upload::Broken(_)) => {
+                let Upload::Broken(reason) = upload.get() else { unreachable!("just matched") };
+                match reason {
+                    Reason::BackendSendTimeout => {
+                        Outcome::Failed { reason, stale: false, retry: false, body_read: false }
+                    }
+                    reason => Outcome::Refused(reason),
+                }
+            }
+            // Bytes that came after the head are gone: it cannot be sent again.
+            Err((reason, _)) if received.get() > 0 => {
+                Outcome::Failed { reason, stale: false, retry: false, body_read: false }
+            }
+            Err(failure) => self.failed(failure, accepted_before, false),
+            Ok(delivered) if upload.get() == Upload::Done => self.conclude(delivered, BodyRead::Streamed(spill)),
+            Ok(delivered) => self.conclude(delivered, BodyRead::Partly),
+        }
+    }
+
+    /// Uploads and awaits the answer at once, then delivers it, still uploading if need be.
+    async fn exchange(
+        &self,
+        answer: &Answer<'x, '_, 'a, D>,
+        upload: &Cell<Upload>,
+        mut uploading: Uploading<'_>,
+    ) -> Result<Delivered, (Reason, bool)> {
+        self.client.timer.clear(); // the backend's time begins when it has the request
+        let head = {
+            let mut reading = pin!(answer.read_head(|| upload.get() != Upload::Done || self.must_close()));
+            poll_fn(|task| {
+                self.poll_upload(&mut uploading, upload, task);
+                if let Upload::Broken(reason) = upload.get() {
+                    return Poll::Ready(Err((reason, false)));
+                }
+                reading.as_mut().poll(task)
+            })
+            .await?
+        };
+        Ok(self.deliver(head, upload, Some(uploading)).await)
+    }
+
+    fn poll_upload(&self, uploading: &mut Uploading<'_>, upload: &Cell<Upload>, task: &mut Task<'_>) {
+        if upload.get() != Upload::Running {
+            return;
+        }
+        let Poll::Ready(result) = uploading.as_mut().poll(task) else { return };
+        upload.set(match result {
+            Ok(()) => Upload::Done,
+            // It may have answered and closed without reading on: its answer counts.
+            Err(Broken::Write(_)) => Upload::Refused,
+            Err(Broken::WriteTimeout) => Upload::Broken(Reason::BackendSendTimeout),
+            Err(Broken::Read(_) | Broken::Cut) => Upload::Broken(Reason::ClientGone),
+            Err(Broken::ReadTimeout) => Upload::Broken(Reason::BodyTimeout),
+            Err(Broken::Malformed(reason)) => Upload::Broken(reason),
+            Err(Broken::TooLarge) => Upload::Broken(Reason::BodyTooLarge),
+        });
+        self.client.timer.set(ms(self.request.location.proxy_first_byte_timeout));
+    }
+
+    /// Sends the answer to the client while the upload, if it still runs, goes on.
+    async fn deliver(&self, head: Head, upload: &Cell<Upload>, mut uploading: Option<Uploading<'_>>) -> Delivered {
+        let Head { mut out, len, back, start, end, facts, framing, close } = head;
+        let mut decoder = Decoder::new(facts.body);
+        let encoder = Encoder::new(framing);
+        let client = self.client;
+        let send_ms = ms(self.request.location.send_timeout);
+        let (mut spill, begun) = (Vec::new(), Cell::new(false));
+        let result = {
+            let mut delivering = pin!(async {
+                if facts.upgrade_websocket {
+                    begun.set(true);
+                    return self.send_first(out, len, send_ms).await;
+                }
+                let first = relay::append(&mut out, len, &back[start..end], &mut decoder, encoder);
+                let first = first.map_err(Broken::Malformed)?;
+                begun.set(true);
+                self.send_first(out, first.len, send_ms).await?;
+                let carried = &back[start + first.consumed..end];
+                if decoder.is_done() && first.ended {
+                    spill.extend_from_slice(carried);
+                    return Ok(());
+                }
+                let timer = client.cx.reactor.timer();
+                let relay = Relay {
+                    from: &self.socket,
+                    to: &client.socket,
+                    decoder: &mut decoder,
+                    encoder,
+                    ended: first.ended,
+                    reservation: client.reservation(),
+                    timer: &timer,
+                    read_ms: ms(self.request.location.proxy_read_timeout),
+                    send_ms,
+                    most: None,
+                    carried,
+                    spill: &mut spill,
+                    received: &self.picked.stats().bytes_in,
+                    sent: &client.cx.stats().bytes_out,
+                };
+                relay.run().await
+            });
+            poll_fn(|task| {
+                if let Some(uploading) = &mut uploading {
+                    self.poll_upload(uploading, upload, task);
+                }
+                if let Upload::Broken(reason) = upload.get() {
+                    return Poll::Ready(Err(reason));
+                }
+                delivering.as_mut().poll(task).map_err(|broken| match broken {
+                    Broken::Read(_) => Reason::BackendReset,
+                    Broken::Cut => Reason::BackendClosed,
+                    Broken::ReadTimeout => Reason::BackendReadTimeout,
+                    Broken::Malformed(_) | Broken::TooLarge => Reason::BadResponse,
+                    Broken::Write(_) => Reason::ClientGone,
+                    Broken::WriteTimeout => Reason::ClientTimeout,
+                })
+            })
+            .await
+        };
+        let early = if facts.upgrade_websocket { Some(back[start..end].to_vec()) } else { None };
+        let reusable = facts.keep_alive && spill.is_empty() && upload.get() == Upload::Done;
+        Delivered { result, begun: begun.get(), early, close, reusable, until_close: framing == Framing::Close }
+    }
+
+    async fn send_first(&self, out: Lease, len: usize, send_ms: u64) -> Result<(), Broken> {
+        self.client.cx.stats().bytes_out.add(len as u64);
+        let sent = self.client.timer.within(send_ms, self.client.socket.send(out, 0..len)).await;
+        sent.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)
+    }
+
+    /// What becomes of both connections.
+    fn conclude(self, delivered: Delivered, body: BodyRead) -> Outcome<D> {
+        let Delivered { result, begun, early, close, reusable, until_close } = delivered;
+        let next = match result {
+            Ok(()) => {
+                if let Some(early) = early {
+                    return Outcome::Upgraded { socket: self.socket, early };
+                }
+                if reusable && self.client.cx.draining().is_none() {
+                    self.picked.put_idle(self.socket);
+                }
+                match (close, &body) {
+                    (_, BodyRead::Partly) => Next::Linger,
+                    (true, _) => Next::Close,
+                    (false, _) => Next::Again,
+                }
+            }
+            Err(reason) if !begun => {
+                let body_read = !matches!(body, BodyRead::Partly);
+                return Outcome::Failed { reason, stale: false, retry: false, body_read };
+            }
+            Err(reason) => {
+                self.picked.stats().failures.add(1);
+                report(self.client.cx, reason, || format!("{} was cut", self.client.request_line()));
+                match reason {
+                    Reason::ClientGone | Reason::ClientTimeout => Next::Abort,
+                    // Without a length only a reset tells the client that there should have been more.
+                    _ if until_close => Next::Abort,
+                    _ => Next::Close,
+                }
+            }
+        };
+        Outcome::Answered(next, body)
+    }
+}
+
+/// An upload in the background of an attempt.
+type Uploading<'u> = Pin<&'u mut dyn Future<Output = Result<(), Broken>>>;
+
+/// How an answer went to the client.
+struct Delivered {
+    result: Result<(), Reason>,
+    /// Bytes of it may have reached the client.
+    begun: bool,
+    /// The backend switched protocols and said this already.
+    early: Option<Vec<u8>>,
+    /// The answer said close.
+    close: bool,
+    /// The backend's connection may serve another request.
+    reusable: bool,
+    /// The answer's end is the connection's end.
+    until_close: bool,
+}

@@ -1,0 +1,283 @@
+//! The client's side of a connection: waiting, reading heads, error pages, closing.
+
+use super::{Context, FIRST_HEAD_TIMEOUT, Next, report};
+use crate::config::plan::Server;
+use crate::limits;
+use crate::proto::page;
+use crate::proto::reason::Reason;
+use crate::proto::writer::Writer;
+use crate::ring::{Descriptor, Driver, Elapsed, Lease, Owner, Reservation, Socket, Timer};
+use crate::session::ms;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::task::Poll;
+
+/// How a wait for the next request ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// Bytes, or FIN.
+    Readable,
+    /// Idle too long, or the balancer ends.
+    Ended,
+}
+
+/// How reading a head ended.
+pub(super) enum HeadRead {
+    /// A whole head, or what the parser must judge, is in the input.
+    Whole,
+    /// The client ended without having begun another request.
+    Closed,
+    /// It will not come.
+    Failed(Reason),
+}
+
+/// One client connection.
+pub(super) struct Client<'a, D: Driver> {
+    pub(super) cx: &'a Context<D>,
+    pub(super) socket: Socket<D>,
+    pub(super) owner: Owner,
+    /// The address as text, for forwarded fields and logs; "unix:" for unix sockets.
+    pub(super) ip: String,
+    pub(super) listener: usize,
+    pub(super) timer: Timer,
+    /// Requests so far.
+    pub(super) requests: u32,
+    /// Bytes of the request being read and of pipelined ones behind it: `input[start..end]`.
+    pub(super) input: Option<Lease>,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Bytes that came behind a streamed body: they come before what the socket has.
+    pub(super) pushback: Vec<u8>,
+    /// The right to buffers, held while an exchange runs.
+    pub(super) reservation: Option<Reservation>,
+}
+
+impl<'a, D: Driver> Client<'a, D> {
+    pub(super) fn new(cx: &'a Context<D>, descriptor: Descriptor, listener: usize) -> Self {
+        let socket = cx.reactor.adopt(descriptor);
+        let owner = cx.next_owner();
+        socket.set_owner(owner);
+        let ip = match socket.peer() {
+            Ok(Some(address)) => plain_ip(address).to_string(),
+            _ => "unix:".to_owned(),
+        };
+        let timer = cx.reactor.timer();
+        let (requests, start, end) = (0, 0, 0);
+        let (input, pushback, reservation) = (None, Vec::new(), None);
+        Self { cx, socket, owner, ip, listener, timer, requests, input, start, end, pushback, reservation }
+    }
+
+    /// The server that speaks before a name is known.
+    fn default_server(&self) -> &'a Server {
+        let plan = &self.cx.plan;
+        &plan.servers[plan.listeners[self.listener].default_server]
+    }
+
+    fn has_input(&self) -> bool {
+        self.start < self.end || !self.pushback.is_empty()
+    }
+
+    /// Waits, without a buffer, for the next request. A drain shortens the wait to its grace.
+    pub(super) async fn wait_for_request(&mut self) -> Waited {
+        if self.has_input() {
+            return Waited::Readable;
+        }
+        self.input = None;
+        self.reservation = None;
+        self.pushback = Vec::new();
+        let server = self.default_server();
+        let idle_ms = if self.requests == 0 { ms(server.client_header_timeout) } else { ms(server.keepalive_timeout) };
+        self.timer.set(idle_ms);
+        let mut hurried = false;
+        let (cx, socket, timer) = (self.cx, &self.socket, &self.timer);
+        poll_fn(|task| {
+            if socket.poll_readable(task).is_ready() {
+                return Poll::Ready(Waited::Readable);
+            }
+            if let Some(since) = cx.draining()
+                && !std::mem::replace(&mut hurried, true)
+            {
+                timer.set(idle_ms.min(limits::DRAIN_GRACE.saturating_sub(since)));
+            }
+            if !timer.poll_expired(task.waker()) {
+                return Poll::Pending;
+            }
+            // A request may have arrived since the loop last looked: it is answered, not cut.
+            Poll::Ready(if socket.is_quiet() { Waited::Ended } else { Waited::Readable })
+        })
+        .await
+    }
+
+    /// Makes sure of the buffers that an exchange may need.
+    pub(super) async fn reserve(&mut self) -> Result<(), Reason> {
+        if self.reservation.is_none() {
+            let reserve = self.cx.reactor.buffers().reserve(self.owner, limits::EXCHANGE_BUFFERS);
+            let reserved = self.timer.within(limits::BUFFER_WAIT_MAX, reserve).await;
+            self.reservation = Some(reserved.map_err(|Elapsed| Reason::Overloaded)?);
+        }
+        if self.input.is_none() {
+            self.input = self.reservation.as_ref().map(Reservation::take);
+            (self.start, self.end) = (0, 0);
+        }
+        Ok(())
+    }
+
+    /// The right to buffers. Panics outside an exchange: our bug.
+    pub(super) fn reservation(&self) -> &Reservation {
+        self.reservation.as_ref().expect("reserved while an exchange runs")
+    }
+
+    /// An empty line matched as the end of a head, but the parser wants more: it stood before the request line. False if
+    /// nothing can be skipped, so that the loop ends.
+    pub(super) fn read_past_empty_lines(&mut self) -> bool {
+        let skip = self.bytes().iter().take_while(|&&b| b == b'\r' || b == b'\n').count();
+        self.start += skip;
+        skip > 0
+    }
+
+    /// The bytes of the request being read.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.input.as_ref().map_or(&[], |input| &input[self.start..self.end])
+    }
+
+    /// Reads until the input may hold a whole head. `incomplete` judges what is there so far: an early refusal, or read on.
+    pub(super) async fn read_head(&mut self, incomplete: impl Fn(&[u8]) -> Result<(), Reason>) -> HeadRead {
+        let timeout = match self.cx.reactor.buffers().pressed() {
+            true => limits::CLIENT_HEADER_TIMEOUT_PRESSED,
+            false if self.requests == 0 => ms(self.default_server().client_header_timeout),
+            false => FIRST_HEAD_TIMEOUT.min(ms(self.default_server().client_header_timeout)),
+        };
+        self.timer.set(timeout);
+        let mut searched = 0;
+        loop {
+            let bytes = self.bytes();
+            // The empty line may have begun in the bytes searched before.
+            if memchr::memmem::find(&bytes[searched..], b"\r\n\r\n").is_some() {
+                return HeadRead::Whole;
+            }
+            searched = bytes.len().saturating_sub(3);
+            if !bytes.is_empty()
+                && let Err(reason) = incomplete(bytes)
+            {
+                return HeadRead::Failed(reason);
+            }
+            match self.read_more().await {
+                Ok(Ok(Some(0))) if self.start == self.end => return HeadRead::Closed,
+                Ok(Ok(Some(0))) => return HeadRead::Failed(Reason::ClientGone),
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) if self.start == self.end => return HeadRead::Closed,
+                Ok(Err(_)) => return HeadRead::Failed(Reason::ClientGone),
+                Err(Elapsed) if self.start == self.end => return HeadRead::Closed,
+                Err(Elapsed) => return HeadRead::Failed(Reason::HeadTimeout),
+            }
+        }
+    }
+
+    async fn read_more(&mut self) -> Result<std::io::Result<Option<usize>>, Elapsed> {
+        let input = self.input.as_mut().expect("reserved before reading");
+        if self.start > 0 && (self.end == input.len() || self.start == self.end) {
+            input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let room = &mut input[self.end..];
+        debug_assert!(!room.is_empty(), "a buffer holds more than the largest head");
+        if !self.pushback.is_empty() {
+            let n = room.len().min(self.pushback.len());
+            room[..n].copy_from_slice(&self.pushback[..n]);
+            self.pushback.drain(..n);
+            self.end += n;
+            return Ok(Ok(Some(n)));
+        }
+        self.timer.before_deadline(self.socket.readable()).await?;
+        let received = self.socket.try_recv(room);
+        if let Ok(Some(n)) = received {
+            self.end += n;
+            self.cx.stats().bytes_in.add(n as u64);
+        }
+        Ok(received)
+    }
+
+    /// Drops `n` bytes of the input: a request is done with them.
+    pub(super) fn consume(&mut self, n: usize) {
+        self.start += n;
+        debug_assert!(self.start <= self.end);
+    }
+
+    /// Forgets the input: its bytes went with a streamed body, and `spill` came behind it.
+    pub(super) fn replace_input(&mut self, mut spill: Vec<u8>) {
+        (self.start, self.end) = (0, 0);
+        spill.append(&mut self.pushback);
+        self.pushback = spill;
+    }
+
+    /// The first line of the request in the input, shortened, for the log.
+    pub(super) fn request_line(&self) -> String {
+        let bytes = self.bytes();
+        let line = bytes.split(|&b| b == b'\r' || b == b'\n').find(|line| !line.is_empty()).unwrap_or(b"");
+        let line = String::from_utf8_lossy(&line[..line.len().min(200)]);
+        format!("\"{}\" from {}", line.escape_debug(), self.ip)
+    }
+
+    /// Answers with an error page. `close`: the request was not read whole, or must not be trusted to have ended.
+    pub(super) async fn refuse(&mut self, reason: Reason, close: bool, head_only: bool, detail: &str) -> Next {
+        report(self.cx, reason, || format!("{}{detail}", self.request_line()));
+        if reason.status() == 0 {
+            return Next::Abort;
+        }
+        let Some(mut lease) = self.reservation.as_ref().and_then(Reservation::try_take) else { return Next::Abort };
+        let mut writer = Writer::new(&mut lease);
+        self.cx.with_date(|date| page::write_error(&mut writer, reason, date, close, head_only));
+        let Some(len) = writer.finish() else { return Next::Abort };
+        self.cx.stats().bytes_out.add(len as u64);
+        let send_ms = limits::SEND_TIMEOUT_DEFAULT;
+        match self.timer.within(send_ms, self.socket.send(lease, 0..len)).await {
+            Ok(Ok(())) if close => Next::Linger,
+            Ok(Ok(())) => Next::Again,
+            _ => Next::Abort,
+        }
+    }
+
+    /// Waits until the last answer has left.
+    pub(super) async fn flush(&mut self) {
+        let _ = self.timer.within(limits::CLOSE_FLUSH_MAX, self.socket.flushed()).await;
+        if self.has_input() || self.socket.seems_readable() {
+            self.linger().await; // closing on unread bytes would reset
+        }
+    }
+
+    /// Lingering close: FIN, then read and throw away until the client has seen it, within bounds.
+    pub(super) async fn linger(&mut self) {
+        let whole = self.cx.reactor.timer();
+        whole.set(limits::LINGER_TIMEOUT);
+        let _ = whole.before_deadline(self.discard()).await;
+    }
+
+    async fn discard(&mut self) {
+        if !matches!(self.timer.within(limits::CLOSE_FLUSH_MAX, self.socket.finish()).await, Ok(Ok(()))) {
+            return;
+        }
+        (self.start, self.end) = (0, 0);
+        let Some(reservation) = &self.reservation else { return };
+        let mut discarded = 0;
+        while discarded < limits::LINGER_BYTES_MAX {
+            if self.timer.within(limits::LINGER_READ_TIMEOUT, self.socket.readable()).await.is_err() {
+                return;
+            }
+            let Some(mut lease) = reservation.try_take() else { return };
+            match self.socket.try_recv(&mut lease) {
+                Ok(Some(0)) | Err(_) => return,
+                Ok(n) => discarded += n.unwrap_or(0) as u64,
+            }
+        }
+    }
+
+    /// Ends the connection with a reset: what was being answered is cut, and the client must be able to tell.
+    pub(super) fn abort(self) {
+        self.socket.abort();
+    }
+}
+
+/// An IPv4 client on an IPv6 socket is an IPv4 client.
+fn plain_ip(address: SocketAddr) -> IpAddr {
+    address.ip().to_canonical()
+}

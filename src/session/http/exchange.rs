@@ -1,0 +1,237 @@
+//! One exchange: a request, the choice of a server, attempts until one answers, and what becomes of the connection.
+
+use super::attempt::{Attempt, Outcome};
+use super::client::{Client, HeadRead};
+use super::{Next, report};
+use crate::balance::Tried;
+use crate::config::plan::{Location, Server};
+use crate::log::Level;
+use crate::proto::framing::Framing;
+use crate::proto::reason::Reason;
+use crate::proto::request::{self, FieldSlots, RequestFacts};
+use crate::proto::rewrite::{self, Forwarding};
+use crate::proto::writer::Writer;
+use crate::ring::{Driver, Lease, Reservation, Socket};
+use crate::session::{ms, tunnel};
+use crate::upstream::Picked;
+
+/// A request whose head was understood; its bytes are still in the client's input, so that it can be sent again.
+pub(super) struct Request<'a> {
+    pub(super) facts: RequestFacts,
+    /// Bytes of the head in the input.
+    pub(super) head: usize,
+    pub(super) server: &'a Server,
+    pub(super) location: &'a Location,
+}
+
+/// Why a head gets an error page.
+struct Refusal {
+    reason: Reason,
+    /// What is known of the request, if its head was well formed.
+    known: Option<(RequestFacts, usize)>,
+}
+
+/// Runs one exchange on a client connection that has bytes (or FIN) to read.
+pub(super) async fn run<D: Driver>(client: &mut Client<'_, D>) -> Next {
+    if let Err(reason) = client.reserve().await {
+        client.reservation = client.cx.reactor.buffers().spare(client.owner);
+        return client.refuse(reason, true, false, "").await;
+    }
+    let incomplete = |bytes: &[u8]| request::parse(bytes, &mut FieldSlots::new()).map(|_| ());
+    let (request, out, len) = loop {
+        match client.read_head(incomplete).await {
+            HeadRead::Whole => {}
+            HeadRead::Closed => return Next::Gone,
+            HeadRead::Failed(Reason::ClientGone) => {
+                report(client.cx, Reason::ClientGone, || format!("{} before the head's end", client.request_line()));
+                return Next::Gone;
+            }
+            HeadRead::Failed(reason) => return client.refuse(reason, true, false, "").await,
+        }
+        let mut out = client.reservation.as_ref().map(Reservation::take).expect("reserved above");
+        match prepare(client, &mut out) {
+            Ok(Some((request, len))) => break (request, out, len),
+            Ok(None) if !client.read_past_empty_lines() => return Next::Gone,
+            Ok(None) => {}
+            Err(refusal) => return refuse(client, refusal).await,
+        }
+    };
+    client.requests += 1;
+    client.cx.stats().requests.add(1);
+    client.cx.listener_stats(client.listener).requests.add(1);
+    client.cx.stats().in_flight.add(1);
+    let next = attempts(client, &request, out, len).await;
+    client.cx.stats().in_flight.sub(1);
+    next
+}
+
+/// A refusal keeps the connection only if the request had no body to be read past.
+async fn refuse<D: Driver>(client: &mut Client<'_, D>, refusal: Refusal) -> Next {
+    let Some((facts, head)) = refusal.known else { return client.refuse(refusal.reason, true, false, "").await };
+    client.requests += 1;
+    client.cx.stats().requests.add(1);
+    let close = facts.body != Framing::None || !facts.keep_alive || client.cx.draining().is_some();
+    let next = client.refuse(refusal.reason, close, facts.is_head, "").await;
+    client.consume(head);
+    next
+}
+
+/// Understands the head in the input and writes the one for the backend into `out`. `None`: it is not whole yet.
+fn prepare<'a, D: Driver>(client: &Client<'a, D>, out: &mut [u8]) -> Result<Option<(Request<'a>, usize)>, Refusal> {
+    let unknown = |reason| Refusal { reason, known: None };
+    let mut slots = FieldSlots::new();
+    let Some(parsed) = request::parse(client.bytes(), &mut slots).map_err(unknown)? else { return Ok(None) };
+    let (facts, route) = parsed.inspect().map_err(unknown)?;
+    let refusal = |reason| Refusal { reason, known: Some((facts, parsed.len)) };
+    let plan = &client.cx.plan;
+    let server = plan.server_for(client.listener, &route.host);
+    let location = server.location_for(&route.path).map_err(refusal)?;
+    if let (Framing::Length(length), Some(most)) = (facts.body, location.client_max_body_size)
+        && length > most
+    {
+        return Err(refusal(Reason::BodyTooLarge));
+    }
+    let fallback_host = &plan.upstreams[location.upstream].name;
+    let forwarding = Forwarding { client_ip: &client.ip, scheme: "http", trusted: false, fallback_host };
+    let mut writer = Writer::new(out);
+    rewrite::write_request(&mut writer, &parsed, &facts, &route, &forwarding);
+    let len = writer.finish().ok_or_else(|| refusal(Reason::HeadTooLarge))?;
+    Ok(Some((Request { facts, head: parsed.len, server, location }, len)))
+}
+
+/// Tries servers until one answers. `out[..len]` is the head for the first attempt.
+async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, out: Lease, len: usize) -> Next {
+    let cx = client.cx;
+    let mut prepared = Some((out, len));
+    let mut tried = Tried::new();
+    let mut failure = (Reason::NoServer, String::new());
+    while let Some(picked) = cx.upstreams.pick(request.location.upstream, &tried) {
+        tried.insert(picked.server);
+        loop {
+            let (socket, reused) = match take_pooled(&picked, request) {
+                Some(socket) => (socket, true),
+                None => match picked.connect(&client.timer, ms(request.location.proxy_connect_timeout)).await {
+                    Ok(socket) => (socket, false),
+                    Err(reason) => {
+                        failure = failed(client, request, &picked, reason);
+                        break;
+                    }
+                },
+            };
+            let Some((out, len)) = prepared.take().or_else(|| again(client)) else {
+                return client.refuse(Reason::Internal, true, false, "").await;
+            };
+            match Attempt::new(client, request, &picked, socket).run(out, len).await {
+                Outcome::Answered(next, body) => {
+                    body.settle(client, request);
+                    return next;
+                }
+                Outcome::Upgraded { socket, early } => return upgrade(client, request, picked, socket, early).await,
+                Outcome::Refused(reason) => return client.refuse(reason, true, request.facts.is_head, "").await,
+                Outcome::Failed { reason, stale, .. } if reused && stale => {
+                    // The backend had closed it: our pool's matter, not the server's fault.
+                    cx.log(
+                        Level::Info,
+                        format!(
+                            "a pooled connection to {} was closed ({})",
+                            name(client, request, &picked),
+                            reason.name()
+                        ),
+                    );
+                    continue;
+                }
+                Outcome::Failed { reason, retry, body_read, .. } => {
+                    failure = failed(client, request, &picked, reason);
+                    if !retry {
+                        return give_up(client, request, failure, body_read).await;
+                    }
+                    break;
+                }
+            }
+        }
+    }
+    let read = client.bytes().len() - request.head;
+    let body_read = match request.facts.body {
+        Framing::None => true,
+        Framing::Length(length) => read as u64 >= length,
+        _ => false,
+    };
+    give_up(client, request, failure, body_read).await
+}
+
+/// A pooled connection. Before a request that cannot be sent twice, the kernel is asked once more whether it is still open.
+fn take_pooled<D: Driver>(picked: &Picked<D>, request: &Request<'_>) -> Option<Socket<D>> {
+    loop {
+        let socket = picked.take_idle()?;
+        if request.facts.idempotent || socket.is_quiet() {
+            return Some(socket);
+        }
+    }
+}
+
+fn again<D: Driver>(client: &Client<'_, D>) -> Option<(Lease, usize)> {
+    let mut out = client.reservation.as_ref()?.take();
+    let (_, len) = prepare(client, &mut out).ok()??;
+    Some((out, len))
+}
+
+fn name<'p, D: Driver>(client: &'p Client<'_, D>, request: &Request<'_>, picked: &Picked<D>) -> &'p str {
+    &client.cx.plan.upstreams[request.location.upstream].peers[picked.server].name
+}
+
+fn failed<D: Driver>(
+    client: &Client<'_, D>,
+    request: &Request<'_>,
+    picked: &Picked<D>,
+    reason: Reason,
+) -> (Reason, String) {
+    picked.stats().failures.add(1);
+    let server = name(client, request, picked);
+    client.cx.log(Level::Warn, format!("server {server}: {} ({})", reason.text(), reason.name()));
+    (reason, format!(", server {server}"))
+}
+
+/// Answers for a backend that did not. The connection is kept only if the request's whole body is in the input.
+async fn give_up<D: Driver>(
+    client: &mut Client<'_, D>,
+    request: &Request<'_>,
+    failure: (Reason, String),
+    body_read: bool,
+) -> Next {
+    let whole = match request.facts.body {
+        Framing::None => Some(request.head),
+        Framing::Length(length) if body_read => Some(request.head + length as usize),
+        _ => None,
+    };
+    let keep = request.facts.keep_alive && client.cx.draining().is_none();
+    let whole = whole.filter(|&whole| keep && whole <= client.bytes().len());
+    let next = client.refuse(failure.0, whole.is_none(), request.facts.is_head, &failure.1).await;
+    if let Some(whole) = whole {
+        client.consume(whole);
+    }
+    next
+}
+
+async fn upgrade<D: Driver>(
+    client: &mut Client<'_, D>,
+    request: &Request<'_>,
+    picked: Picked<D>,
+    socket: Socket<D>,
+    early: Vec<u8>,
+) -> Next {
+    client.consume(request.head);
+    let from_client = client.bytes().to_vec();
+    client.input = None;
+    client.reservation = None;
+    let idle = request.location.tunnel_timeout;
+    let ended = tunnel::run(client.cx, client.owner, &client.socket, &socket, [from_client, early], idle).await;
+    drop(picked);
+    match ended {
+        Ok(()) => Next::Gone,
+        Err(reason) => {
+            report(client.cx, reason, || format!("tunnel from {}", client.ip));
+            socket.abort();
+            Next::Abort
+        }
+    }
+}

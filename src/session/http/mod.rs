@@ -1,0 +1,94 @@
+//! HTTP/1.1 for one client connection: wait, read a head, exchange, again.
+
+mod answer;
+mod attempt;
+mod client;
+mod exchange;
+
+use super::Context;
+use crate::limits;
+use crate::proto::reason::Reason;
+use crate::ring::{Descriptor, Driver};
+use client::{Client, Waited};
+use std::rc::Rc;
+
+/// What becomes of the client connection after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The next request may come.
+    Again,
+    /// The answer said close and the request was read whole.
+    Close,
+    /// The answer said close, but the client may still be sending: read on for a while, or a reset destroys the answer.
+    Linger,
+    /// The client ended; nothing is left to say.
+    Gone,
+    /// The message was cut and the client must be able to tell, or the client is gone: reset.
+    Abort,
+}
+
+/// Serves one client connection to its end.
+pub async fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) {
+    let stats = cx.listener_stats(listener);
+    let gauge = Gauge::new(&cx, listener);
+    stats.connections_total.add(1);
+    let mut client = Client::new(&cx, descriptor, listener);
+    loop {
+        match client.wait_for_request().await {
+            Waited::Readable => {}
+            Waited::Ended => break,
+        }
+        match exchange::run(&mut client).await {
+            Next::Again => {}
+            Next::Gone => break,
+            Next::Close => {
+                client.flush().await;
+                break;
+            }
+            Next::Linger => {
+                client.linger().await;
+                break;
+            }
+            Next::Abort => {
+                client.abort();
+                drop(gauge);
+                return;
+            }
+        }
+    }
+    drop(client);
+    drop(gauge);
+}
+
+/// Counts an open connection.
+struct Gauge<'a, D: Driver>(&'a Context<D>, usize);
+
+impl<'a, D: Driver> Gauge<'a, D> {
+    fn new(cx: &'a Context<D>, listener: usize) -> Self {
+        cx.stats().connections.add(1);
+        cx.stats().connections_total.add(1);
+        cx.listener_stats(listener).connections.add(1);
+        Self(cx, listener)
+    }
+}
+
+impl<D: Driver> Drop for Gauge<'_, D> {
+    fn drop(&mut self) {
+        self.0.stats().connections.sub(1);
+        self.0.listener_stats(self.1).connections.sub(1);
+    }
+}
+
+/// Exchanges that failed are counted and logged under one name.
+fn report<D: Driver>(cx: &Context<D>, reason: Reason, what: impl FnOnce() -> String) {
+    use crate::log::Level;
+    cx.stats().count_error(reason);
+    let level = match reason.status() {
+        500.. => Level::Error,
+        _ => Level::Info,
+    };
+    cx.log(level, format!("{}: {}", reason.name(), what()));
+}
+
+/// Requests on one connection are bounded by its server's configuration; this bounds them before any is known.
+const FIRST_HEAD_TIMEOUT: u64 = limits::CLIENT_HEADER_TIMEOUT_DEFAULT;

@@ -1,0 +1,97 @@
+//! Bytes both ways after an upgrade (WebSocket): each direction is the same function, half-close is passed on.
+
+use super::{Context, ms};
+use crate::proto::reason::Reason;
+use crate::ring::{Driver, Owner, Socket};
+use crate::stats::Counter;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+/// What both directions share.
+struct Tunnel<'a, D: Driver> {
+    cx: &'a Context<D>,
+    owner: Owner,
+    /// When a byte last moved, in milliseconds.
+    last: Cell<u64>,
+}
+
+/// Relays until both sides have ended, one of them failed, or nothing moved for `idle`. `early` are bytes received already,
+/// from the client and from the backend. Returns why it ended, if not well.
+pub async fn run<D: Driver>(
+    cx: &Context<D>,
+    owner: Owner,
+    client: &Socket<D>,
+    backend: &Socket<D>,
+    early: [Vec<u8>; 2],
+    idle: Duration,
+) -> Result<(), Reason> {
+    let tunnel = Tunnel { cx, owner, last: Cell::new(cx.reactor.now_ms()) };
+    let [from_client, from_backend] = early;
+    let stats = cx.stats();
+    let mut up = pin!(tunnel.pump(client, backend, from_client, &stats.bytes_in));
+    let mut down = pin!(tunnel.pump(backend, client, from_backend, &stats.bytes_out));
+    let (mut up_done, mut down_done) = (false, false);
+    let both = poll_fn(|task| {
+        if !up_done && let Poll::Ready(result) = up.as_mut().poll(task) {
+            result.map_err(|_| Reason::ClientGone)?;
+            up_done = true;
+        }
+        if !down_done && let Poll::Ready(result) = down.as_mut().poll(task) {
+            result.map_err(|_| Reason::BackendReset)?;
+            down_done = true;
+        }
+        if up_done && down_done { Poll::Ready(Ok(())) } else { Poll::Pending }
+    });
+    let mut both = pin!(both);
+    let timer = cx.reactor.timer();
+    timer.set(ms(idle));
+    loop {
+        match timer.before_deadline(both.as_mut()).await {
+            Ok(result) => return result,
+            Err(_) => {
+                // Bytes only note the time; the deadline is moved here, when it fires.
+                let quiet = cx.reactor.now_ms() - tunnel.last.get();
+                if quiet >= ms(idle) {
+                    return Err(Reason::ClientTimeout);
+                }
+                timer.set(ms(idle) - quiet);
+            }
+        }
+    }
+}
+
+impl<D: Driver> Tunnel<'_, D> {
+    /// One direction, to its end: FIN in becomes FIN out.
+    async fn pump(&self, from: &Socket<D>, to: &Socket<D>, early: Vec<u8>, count: &Counter) -> io::Result<()> {
+        let mut early = &early[..];
+        loop {
+            if early.is_empty() {
+                from.readable().await; // an idle tunnel holds no buffer
+            }
+            let reservation = self.cx.reactor.buffers().reserve(self.owner, 1).await;
+            let mut lease = reservation.take();
+            let n = if early.is_empty() {
+                match from.try_recv(&mut lease)? {
+                    None => continue,
+                    Some(0) => break,
+                    Some(n) => n,
+                }
+            } else {
+                let n = early.len().min(lease.len());
+                lease[..n].copy_from_slice(&early[..n]);
+                early = &early[n..];
+                n
+            };
+            self.last.set(self.cx.reactor.now_ms());
+            count.add(n as u64);
+            to.send(lease, 0..n).await?;
+            drop(reservation); // the lease still counts until it is sent
+            to.flushed().await?; // so at most one buffer per direction is held
+        }
+        to.finish().await
+    }
+}

@@ -1,0 +1,85 @@
+//! Accepting, and the end of accepting.
+
+use crate::limits;
+use crate::log::Level;
+use crate::proto::reason::Reason;
+use crate::ring::{Descriptor, Driver, Listener};
+use crate::session::{Context, http};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// Counts the listeners of a worker that still accept.
+pub(super) struct Accepting(Rc<Cell<usize>>);
+
+impl Accepting {
+    pub(super) fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// Accepts until the drain begins, then empties the accept queue and closes the listener.
+pub(super) async fn run<D: Driver>(cx: Rc<Context<D>>, listener: Listener<D>, index: usize, accepting: Accepting) {
+    let timer = cx.reactor.timer();
+    loop {
+        let next = poll_fn(|task| {
+            if cx.draining().is_some() {
+                return Poll::Ready(None);
+            }
+            listener.poll_accept(task).map(Some)
+        });
+        match next.await {
+            None => break,
+            Some(Ok(descriptor)) => admit(&cx, descriptor, index),
+            Some(Err(error)) => {
+                if refusal(&error) {
+                    cx.stats().accept_errors.add(1);
+                    cx.log(
+                        Level::Error,
+                        format!("accepting pauses: {error}; raise the limit on open files (ulimit -n)"),
+                    );
+                    timer.sleep(limits::ACCEPT_PAUSE).await; // or the loop would spin
+                }
+            }
+        }
+    }
+    // New SYNs are dropped from here on, handshakes under way finish: what the queue holds then is all there will be.
+    if let Err(error) = listener.refuse_new() {
+        cx.log(Level::Warn, format!("connections that arrive during the shutdown may be reset: {error}"));
+    }
+    listener.stop().await;
+    for _ in 0..2 {
+        while let Some(descriptor) = listener.take() {
+            admit(&cx, descriptor, index);
+        }
+        timer.sleep(limits::TICK).await;
+    }
+    while let Some(descriptor) = listener.take() {
+        admit(&cx, descriptor, index);
+    }
+    drop(accepting);
+}
+
+/// Descriptors or memory ran out, as opposed to one connection that died in the queue.
+fn refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+fn admit<D: Driver>(cx: &Rc<Context<D>>, descriptor: Descriptor, index: usize) {
+    if cx.stats().connections.get() >= u64::from(cx.plan.worker_connections) {
+        cx.stats().connections_refused.add(1);
+        cx.stats().count_error(Reason::TooManyConnections);
+        drop(cx.reactor.adopt(descriptor));
+        return;
+    }
+    cx.reactor.spawn(http::serve(cx.clone(), descriptor, index));
+}

@@ -1,0 +1,101 @@
+//! Every example in `configs/` loads without a word, and says what its comments claim.
+
+use ringgate::config::plan::{Address, Balance, Plan};
+use ringgate::config::{Loaded, load, load_str};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("configs")
+}
+
+fn example(name: &str) -> Plan {
+    let loaded = load(&directory().join(name)).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.join("\n"));
+    loaded.plan
+}
+
+fn names(plan: &Plan, upstream: usize) -> Vec<&str> {
+    plan.upstreams[upstream].peers.iter().map(|peer| &*peer.name).collect()
+}
+
+#[test]
+fn every_example_loads() {
+    let mut count = 0;
+    for entry in std::fs::read_dir(directory()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_string();
+        let plan = example(&if path.is_dir() { format!("{name}/ringgate.toml") } else { name });
+        assert!(!plan.listeners.is_empty() && !plan.servers.is_empty());
+        for listener in &plan.listeners {
+            if let Address::Tcp(address) = &listener.address {
+                assert!(address.port() > 1024, "{address} needs root");
+            }
+        }
+        for address in plan.upstreams.iter().flat_map(|upstream| &upstream.peers).flat_map(|peer| &peer.addresses) {
+            assert!(matches!(address, Address::Unix(_)) || matches!(address, Address::Tcp(a) if a.ip().is_loopback()));
+        }
+        count += 1;
+    }
+    assert!(count >= 10, "{count}");
+}
+
+#[test]
+fn the_methods_are_the_named_ones() {
+    assert_eq!(example("round-robin.toml").upstreams[0].balance, Balance::RoundRobin);
+    assert_eq!(example("least-conn.toml").upstreams[0].balance, Balance::LeastConn);
+    let weights: Vec<u32> = example("weights.toml").upstreams[0].peers.iter().map(|peer| peer.weight).collect();
+    assert_eq!(weights, [4, 1, 1]);
+}
+
+#[test]
+fn hosts_and_paths_lead_where_the_comments_say() {
+    let plan = example("apps-by-domain.toml");
+    let port = |host| names(&plan, plan.server_for(0, host).location_for("/x").unwrap().upstream)[0].to_string();
+    assert_eq!(port("billing.example.org"), "127.0.0.1:8000");
+    assert_eq!(port("www.search.example.org"), "127.0.0.1:8001");
+    assert_eq!(port("elsewhere.example.org"), "127.0.0.1:8002");
+
+    let plan = example("apps-by-path.toml");
+    let location = |path| plan.servers[0].location_for(path).unwrap();
+    assert_eq!(plan.upstreams[location("/shop/1").upstream].name, "shop");
+    assert_eq!(plan.upstreams[location("/shopping").upstream].name, "pages");
+    assert_eq!(location("/shop/upload/1").client_max_body_size, Some(10 << 30));
+    assert_eq!(location("/shop/1").client_max_body_size, Some(1 << 30));
+}
+
+#[test]
+fn both_families_and_unix_sockets() {
+    let plan = example("dual-stack.toml");
+    let listeners: Vec<String> = plan.listeners.iter().map(|listener| format!("{:?}", listener.address)).collect();
+    assert_eq!(listeners, ["Tcp(0.0.0.0:8080)", "Tcp([::]:8080)"]);
+    assert_eq!(names(&plan, 0), ["127.0.0.1:8000", "[::1]:8001", "localhost:8002"]);
+
+    let plan = example("unix-socket.toml");
+    assert_eq!(plan.upstreams[0].peers[0].addresses, [Address::Unix("/run/app/one.sock".into())]);
+    assert_eq!(plan.upstreams[1].peers[0].addresses, [Address::Unix("/run/app/admin.sock".into())]);
+    assert_eq!(plan.listeners[1].address, Address::Unix("/tmp/ringgate-http.sock".into()));
+}
+
+/// What `timeouts-and-limits.toml` calls the defaults are the defaults.
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    let text = "[upstream.backend]\nserver = \"127.0.0.1:3001\"\n[[server]]\nlisten = 8080\n\
+                location.\"/\".proxy_pass = \"http://backend\"\n";
+    let plan = load_str("defaults.toml", text).unwrap().plan;
+    assert_eq!(format!("{plan:#?}"), format!("{:#?}", example("timeouts-and-limits.toml")));
+}
+
+#[test]
+fn includes_share_groups_and_defaults() {
+    let Loaded { plan, files, .. } = load(&directory().join("with-includes/ringgate.toml")).unwrap();
+    let files: Vec<_> = files.iter().map(|file| file.strip_prefix(directory()).unwrap().to_str().unwrap()).collect();
+    let conf_d = ["defaults.toml", "shop.toml", "wiki.toml"].map(|name| format!("with-includes/conf.d/{name}"));
+    assert_eq!(files[0], "with-includes/ringgate.toml");
+    assert_eq!(files[1..], conf_d);
+    let location = |host| plan.server_for(0, host).location_for("/").unwrap();
+    assert_eq!(plan.upstreams[location("shop.example.org").upstream].name, "backend");
+    assert_eq!(location("shop.example.org").proxy_read_timeout, Duration::from_secs(300));
+    assert_eq!(location("wiki.example.org").proxy_read_timeout, Duration::from_secs(30));
+    assert_eq!(location("wiki.example.org").client_max_body_size, Some(100 << 20));
+}
