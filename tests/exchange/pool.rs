@@ -191,7 +191,10 @@ fn a_connection_with_half_an_answer_is_not_kept() {
                 continue;
             }
             conn.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhello");
-            conn.drain();
+            // The next byte finds the client gone.
+            while conn.send("x") {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
         }
     });
     let ringgate = before_with(&backend, "");
@@ -211,6 +214,38 @@ fn a_connection_with_half_an_answer_is_not_kept() {
         wait_until("the pool is empty", || backend.open() == 0);
     }
     ringgate.expect_clean(&start);
+}
+
+/// Once the backend has said something, be it an interim answer, the request is not sent again.
+#[test]
+fn an_interim_answer_is_an_answer_for_the_retry_rule() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let script = {
+        let seen = seen.clone();
+        move |conn: &mut super::support::Conn| {
+            while let Some(request) = conn.request() {
+                if request.target() == "/hints" {
+                    seen.fetch_add(1, SeqCst);
+                    conn.send("HTTP/1.1 103 Early Hints\r\n\r\n");
+                    // Both must not come in one read.
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    return;
+                }
+                conn.send(backend::ok("hello"));
+            }
+        }
+    };
+    let backends = [Backend::script(script.clone()), Backend::script(script)];
+    let ringgate = Setup::proxy(&[backends[0].place(), backends[1].place()]).workers(1).start();
+    let mut client = ringgate.client();
+    for _ in 0..4 {
+        assert_eq!(client.get("/").text(), "hello");
+    }
+    let answer = client.get("/hints");
+    assert_eq!(answer.status(), 103);
+    let answer = client.response();
+    assert_eq!((answer.status(), answer.reason()), (502, Some("backend_closed")));
+    assert_eq!(seen.load(SeqCst), 1, "it was sent again");
 }
 
 #[test]
