@@ -20,6 +20,30 @@ fn a_connection_closed_while_idle_is_replaced() {
     assert_eq!(backend.requests(), 80);
 }
 
+/// The same when FIN and request come in one turn of the loop, in either order: the process is stopped meanwhile.
+#[test]
+fn a_connection_closed_in_the_same_moment_is_replaced() {
+    let backend = Backend::answer(|request| backend::ok(&request.text()));
+    let ringgate = before_with(&backend, "");
+    let mut client = ringgate.client();
+    for round in 0..10 {
+        assert_eq!(client.post("/", b"first").text(), "first", "round {round}");
+        ringgate.signal("STOP");
+        let request = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\n\r\nsecond";
+        if round % 2 == 0 {
+            client.send(request);
+            backend.close_all();
+        } else {
+            backend.close_all();
+            client.send(request);
+        }
+        ringgate.signal("CONT");
+        let answer = client.response();
+        assert_eq!((answer.status(), &answer.text()[..]), (200, "second"), "round {round}: {:?}", answer.reason());
+    }
+    assert_eq!(backend.requests(), 20);
+}
+
 /// The backend reads the request and closes: it may have acted on it. RFC 9110 9.2.2: only idempotent methods go again.
 #[test]
 fn a_request_is_sent_again_only_if_that_is_safe() {
