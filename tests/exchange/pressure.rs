@@ -170,6 +170,8 @@ fn a_pipeliner_that_reads_nothing_is_stopped() {
     let stalled = expect_stalled(&sent);
     assert!(stalled < 64 * MIB, "{stalled} bytes of requests were taken");
     expect_bounded(&ringgate, resident, "with a pipeliner that reads nothing");
+    // The sender has a handle of the socket too: it must see the end before the last handle can reset the connection.
+    let _ = client.writer().shutdown(std::net::Shutdown::Both);
     client.reset();
     backend.close_all();
     ringgate.expect_clean(&start);
