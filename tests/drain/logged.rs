@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// What became of one request.
+#[allow(dead_code)] // some of it is only shown
 #[derive(Debug, Clone)]
 pub struct Logged {
     /// When the connection stood.

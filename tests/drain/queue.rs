@@ -69,10 +69,8 @@ fn queued_connections_on_a_unix_socket_are_answered() {
     let folder = tempfile::Builder::new().prefix("ringgate-test-").tempdir().expect("a temporary folder");
     let socket = folder.path().join("front.sock");
     // The readiness line of a unix listener names no http:// address, so a TCP one stands beside it.
-    let text = text.replace(
-        "listen = \"unix:{dir}/front.sock\"",
-        "listen = [\"127.0.0.1:0\", \"unix:{dir}/front.sock\"]",
-    );
+    let text =
+        text.replace("listen = \"unix:{dir}/front.sock\"", "listen = [\"127.0.0.1:0\", \"unix:{dir}/front.sock\"]");
     let ringgate = Ringgate::start_in(folder, &text);
     let place = Place::Unix(socket.clone());
     assert_eq!(Client::connect(&place).get("/").status(), 200);
