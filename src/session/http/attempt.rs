@@ -87,11 +87,11 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         Self { client, request, picked, socket }
     }
 
-    /// The answer to the client must say close, whatever the backend says.
-    fn must_close(&self) -> bool {
+    /// The answer to the client must say close, whatever the backend says. `used`: bytes of the input that are this request's.
+    fn must_close(&self, used: usize) -> bool {
         let client = self.client;
         !self.request.facts.keep_alive
-            || client.cx.draining().is_some()
+            || client.should_leave(used)
             || client.requests >= self.request.server.keepalive_requests
     }
 
@@ -130,7 +130,8 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         let answer = Answer { client: self.client, request: self.request, picked: self.picked, backend: &self.socket };
         if decoder.is_done() && first.ended {
             self.client.timer.set(ms(location.proxy_first_byte_timeout));
-            let (reason, stale) = match answer.read_head(|| self.must_close()).await {
+            let used = head + first.consumed;
+            let (reason, stale) = match answer.read_head(|| self.must_close(used)).await {
                 Ok(head) => {
                     let delivered = self.deliver(head, &Cell::new(Upload::Done), None).await;
                     return self.conclude(delivered, BodyRead::Input(first.consumed));
@@ -189,7 +190,9 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
     ) -> Result<Delivered, (Reason, bool)> {
         self.client.timer.clear(); // the backend's time begins when it has the request
         let head = {
-            let mut reading = pin!(answer.read_head(|| upload.get() != Upload::Done || self.must_close()));
+            // What lay in the input was part of the body.
+            let close = || upload.get() != Upload::Done || self.must_close(usize::MAX);
+            let mut reading = pin!(answer.read_head(close));
             poll_fn(|task| {
                 self.poll_upload(&mut uploading, upload, task);
                 if let Upload::Broken(reason) = upload.get() {

@@ -79,6 +79,13 @@ impl<'a, D: Driver> Client<'a, D> {
         self.start < self.end || !self.pushback.is_empty()
     }
 
+    /// The balancer ends, and the answer to the request in `input[..used]` is the last: nothing more has come. Pipelined requests
+    /// that are here already are answered first, for their sender had not been told to stop.
+    pub(super) fn should_leave(&self, used: usize) -> bool {
+        let nothing_more = || self.bytes().len() <= used && self.pushback.is_empty() && self.socket.is_quiet();
+        self.cx.draining().is_some() && nothing_more()
+    }
+
     /// Waits, without a buffer, for the next request. A drain shortens the wait to its grace.
     pub(super) async fn wait_for_request(&mut self) -> Waited {
         if self.has_input() {

@@ -83,7 +83,7 @@ async fn refuse<D: Driver>(client: &mut Client<'_, D>, refusal: Refusal) -> Next
     let Some((facts, head)) = refusal.known else { return client.refuse(refusal.reason, true, false, "").await };
     client.requests += 1;
     client.cx.stats().requests.add(1);
-    let close = facts.body != Framing::None || !facts.keep_alive || client.cx.draining().is_some();
+    let close = facts.body != Framing::None || !facts.keep_alive || client.should_leave(head);
     let next = client.refuse(refusal.reason, close, facts.is_head, "").await;
     client.consume(head);
     next
@@ -219,8 +219,8 @@ async fn give_up<D: Driver>(
         Framing::Length(length) if body_read => Some(request.head + length as usize),
         _ => None,
     };
-    let keep = request.facts.keep_alive && client.cx.draining().is_none();
-    let whole = whole.filter(|&whole| keep && whole <= client.bytes().len());
+    let keep = |whole| whole <= client.bytes().len() && request.facts.keep_alive && !client.should_leave(whole);
+    let whole = whole.filter(|&whole| keep(whole));
     let next = client.refuse(failure.0, whole.is_none(), request.facts.is_head, &failure.1).await;
     if let Some(whole) = whole {
         client.consume(whole);
