@@ -10,7 +10,7 @@ mod sockets;
 mod status;
 mod table;
 
-use crate::control::log::tell;
+use crate::log::tell;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
