@@ -157,6 +157,8 @@ pub const ADMIN_HEAD_TIMEOUT: u64 = 5_000;
 pub const ADMIN_ANSWER_MAX: u64 = 256 * 1024 * 1024;
 /// Files that one configuration may include, directly or not.
 pub const INCLUDES_MAX: usize = 1000;
+/// Files that may include one another in a row: each costs stack while it is read, and nobody needs more than two.
+pub const INCLUDE_DEPTH_MAX: usize = 16;
 /// Bytes of a unix socket's path (`sun_path` holds 108 with its NUL).
 pub const UNIX_PATH_MAX: usize = 107;
 /// Bytes of one configuration file.

@@ -281,3 +281,100 @@ fn host_target(text: &str, host: &str, port: u16) -> Result<Target, String> {
     }
     Ok(Target::Name(host.to_ascii_lowercase(), port))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> Target {
+        Target::Ip(text.parse().unwrap())
+    }
+
+    #[test]
+    fn what_listen_takes() {
+        for (text, target) in [
+            ("80", ip("0.0.0.0:80")),
+            ("*:81", ip("0.0.0.0:81")),
+            ("*", ip("0.0.0.0:80")),
+            ("127.0.0.1", ip("127.0.0.1:80")),
+            ("127.0.0.1:0", ip("127.0.0.1:0")),
+            ("[::]:80", ip("[::]:80")),
+            ("[::1]", ip("[::1]:80")),
+            ("Localhost:82", Target::Name("localhost".to_string(), 82)),
+            ("unix:/run/x.sock", Target::Unix("/run/x.sock".into())),
+        ] {
+            for (words, default_server) in
+                [("", false), (" default_server", true), ("  reuseport default_server ", true)]
+            {
+                assert_eq!(listen(&format!("{text}{words}")), Ok(Listen { target: target.clone(), default_server }));
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_upstream_takes() {
+        for (text, expected) in [
+            ("127.0.0.1:8000", ip("127.0.0.1:8000")),
+            ("127.0.0.1", ip("127.0.0.1:80")),
+            ("[::1]:8003", ip("[::1]:8003")),
+            ("[fe80::1%2]:80", ip("[fe80::1%2]:80")),
+            ("app_1.internal", Target::Name("app_1.internal".to_string(), 80)),
+            ("unix:/run/a:b.sock", Target::Unix("/run/a:b.sock".into())),
+        ] {
+            assert_eq!(target(text, 80), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "*:80",
+            "a b",
+            "[::1",
+            "[::1]80",
+            "[nonsense]:80",
+            "a:b:c",
+            "a:",
+            "$host:80",
+            "1.2.3:80",
+            "unix:",
+            "unix:/\0",
+        ] {
+            assert!(target(text, 80).is_err(), "{text}");
+        }
+        assert!(target(&format!("unix:/{}", "a".repeat(200)), 80).is_err());
+    }
+
+    #[test]
+    fn what_proxy_pass_takes() {
+        let host = |name: &str| Pass::Host(name.to_string());
+        for (text, expected) in [
+            ("http://backend", host("backend")),
+            ("http://app.internal", host("app.internal")),
+            ("http://app.internal:81", Pass::Address(Target::Name("app.internal".to_string(), 81))),
+            ("http://127.0.0.1", Pass::Address(ip("127.0.0.1:80"))),
+            ("http://[::1]:81", Pass::Address(ip("[::1]:81"))),
+            ("http://unix:/run/x.sock", Pass::Address(Target::Unix("/run/x.sock".into()))),
+        ] {
+            assert_eq!(pass(text), Ok(expected), "{text}");
+        }
+        for text in ["", "http://", "http:///x", "ftp://a", "http://a b", "http://a?b", "http://::1"] {
+            assert!(pass(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_server_name_takes() {
+        for (text, name) in [
+            ("Example.ORG", "example.org"),
+            ("example.org.", "example.org"),
+            ("_", "_"),
+            ("", ""),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]", "[::1]"),
+            ("::1", "[::1]"),
+        ] {
+            assert_eq!(server_name(text).as_deref(), Ok(name));
+        }
+        for text in [".example.org", "a*", "a;", "a,b", "[a", &"a".repeat(300)] {
+            assert!(server_name(text).is_err(), "{text}");
+        }
+    }
+}

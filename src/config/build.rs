@@ -1,6 +1,6 @@
 //! From files to the plan: every check, inheritance, name resolution. All errors are collected; with one there is no plan.
 
-use crate::config::address::{self, Target};
+use crate::config::address::Target;
 use crate::config::file::{File, Setting, Word};
 use crate::config::include::Parsed;
 use crate::config::plan::{self, Address, Plan, Upstream};
@@ -166,9 +166,10 @@ impl Builder<'_> {
             "" => Err("write a path, or \"off\"".to_string()),
             path => {
                 let path = directory.join(path.strip_prefix("unix:").unwrap_or(path));
-                // The length is the kernel's matter, a relative path is not.
-                let long = path.as_os_str().len() > limits::UNIX_PATH_MAX;
-                if long { address::unix(&format!("/{}", path.display())).map(Some) } else { Ok(Some(path)) }
+                match path.as_os_str().len() > limits::UNIX_PATH_MAX {
+                    true => Err(format!("the path of a unix socket has at most {} bytes", limits::UNIX_PATH_MAX)),
+                    false => Ok(Some(path)),
+                }
             }
         };
         let connections = |text: &str| count(text, 1, limits::CONNECTIONS_MAX.into()).map(|n| n as u32);

@@ -60,6 +60,8 @@ pub fn read_str(name: &str, text: &str) -> Reading {
 
 impl Reading {
     fn take(&mut self, source: usize, path: &Path, text: String) {
+        // Editors on Windows put a byte order mark in front; it is no part of the text.
+        let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_string);
         let parsed = slips::parse(source, &text, &mut self.reports);
         self.sources[source].text = text;
         let Some(file) = parsed else { return };
@@ -95,6 +97,10 @@ impl Reading {
         }
         if self.seen.contains(&identity) {
             return self.reports.push(fail(format!("`{shown}` is included twice; leave one of them out")));
+        }
+        if self.open.len() > limits::INCLUDE_DEPTH_MAX {
+            let message = format!("includes are nested more than {} deep", limits::INCLUDE_DEPTH_MAX);
+            return self.reports.push(fail(message));
         }
         if self.sources.len() > limits::INCLUDES_MAX {
             // One report says it all.

@@ -75,3 +75,6 @@ fn finish(reading: Reading, surroundings: &build::Surroundings, lookup: resolve:
         None => Err(Errors(render(false))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,7 @@ where
         Ok(started) => started,
         Err(error) => {
             lines.drain_to(&mut std::io::stderr());
-            eprintln!("ringgate: {error}");
+            log::tell(&format!("ringgate: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -62,7 +62,7 @@ where
         let code = match ready {
             Ok((signals, on_drain)) => {
                 tokio_uring::spawn(control.serve(signals, on_drain)).await.unwrap_or_else(|_| {
-                    eprintln!("ringgate: the control plane made a mistake; ending");
+                    log::tell("ringgate: the control plane made a mistake; ending");
                     1
                 })
             }
@@ -92,7 +92,7 @@ fn ready(
     for line in listening.chain(["ready".to_owned()]) {
         if control.plan.error_log.is_some() {
             // Whoever started it looks at the terminal, not yet into the file.
-            eprintln!("{line}");
+            log::tell(&line);
         }
         control.log.info(line);
     }

@@ -48,8 +48,19 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
 
 /// The index of a line feed without a carriage return before it. The parser takes those for line ends, other parsers do
 /// not: two readings of one message are a way to smuggle (RFC 9112 2.2 leaves the choice).
+#[inline]
 pub(super) fn bare_line_feed(head: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b'\n', head).find(|&at| at == 0 || head[at - 1] != b'\r')
+    let is_bare = |before: u8, byte: u8| (byte == b'\n') & (before != b'\r');
+    // Without branches the compiler makes vector code of this; a search that stops at every line is slower than both.
+    let pairs = || head.iter().zip(head.get(1..).unwrap_or_default());
+    let mut bare = head.first() == Some(&b'\n');
+    for (before, byte) in pairs() {
+        bare |= is_bare(*before, *byte);
+    }
+    if !bare {
+        return None;
+    }
+    if head[0] == b'\n' { Some(0) } else { pairs().position(|(before, byte)| is_bare(*before, *byte)).map(|at| at + 1) }
 }
 
 /// What the Connection fields of one message say.
@@ -91,8 +102,12 @@ pub(super) struct Named<'h, 'b> {
 impl<'h, 'b> Named<'h, 'b> {
     /// Looks whether there is any such name: usually there is none, and then nothing is compared later.
     pub(super) fn new(fields: &'h [Header<'b>]) -> Self {
-        let plain = |option: &[u8]| {
-            ["", "close", "keep-alive", "upgrade"].iter().any(|p| option.eq_ignore_ascii_case(p.as_bytes()))
+        let plain = |option: &[u8]| match option.len() {
+            0 => true,
+            5 => option.eq_ignore_ascii_case(b"close"),
+            7 => option.eq_ignore_ascii_case(b"upgrade"),
+            10 => option.eq_ignore_ascii_case(b"keep-alive"),
+            _ => false,
         };
         let any = fields.iter().any(|f| is(f.name, "connection") && !elements(f.value).all(plain));
         Named { fields, any }

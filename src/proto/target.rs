@@ -103,7 +103,8 @@ fn is_name(host: &str) -> bool {
             b'.' if label == 0 => return false,
             b'.' => label = 0,
             b'%' if bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => label += 1,
-            b if b.is_ascii_alphanumeric() || b"-_~!$&'()*+,;=".contains(&b) => label += 1,
+            b'-' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=' => label += 1,
+            b if b.is_ascii_alphanumeric() => label += 1,
             _ => return false,
         }
         at += 1;

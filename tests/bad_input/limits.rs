@@ -3,7 +3,6 @@
 use super::{BODY_MAX, Row, Seen, bounds, fields, head_of_length};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n";
-const CONNECTION_OPTIONS_MAX: usize = 32;
 const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 fn served(row: Row) -> Row {
@@ -26,9 +25,9 @@ fn with_connection_options(count: usize) -> String {
     format!("{GET}Connection: {}\r\n\r\n", vec!["x-a"; count].join(", "))
 }
 
-/// A trailer section of exactly so many bytes, its empty line included.
+/// A trailer section of exactly so many bytes, without the empty line behind it (RFC 9112 7.1.2).
 fn with_trailers(length: usize) -> String {
-    let fixed = "X-Long: \r\n\r\n".len();
+    let fixed = "X-Long: \r\n".len();
     format!("{CHUNKED}5\r\nhello\r\n0\r\nX-Long: {}\r\n\r\n", "a".repeat(length - fixed))
 }
 
@@ -89,8 +88,11 @@ pub fn rows() -> Vec<Row> {
         Row::new("host one too long", with_host(bounds::HOST_MAX + 1)).refused(400, "bad_host"),
         served(Row::new("as many empty lines as may be", empty_lines(bounds::EMPTY_LINES_MAX))),
         Row::new("one empty line too many", empty_lines(bounds::EMPTY_LINES_MAX + 1)).refused(400, "bad_request_line"),
-        served(Row::new("as many Connection options as may be", with_connection_options(CONNECTION_OPTIONS_MAX))),
-        Row::new("one Connection option too many", with_connection_options(CONNECTION_OPTIONS_MAX + 1))
+        served(Row::new(
+            "as many Connection options as may be",
+            with_connection_options(bounds::CONNECTION_OPTIONS_MAX),
+        )),
+        Row::new("one Connection option too many", with_connection_options(bounds::CONNECTION_OPTIONS_MAX + 1))
             .refused(400, "bad_field"),
         served(Row::new("trailers as long as may be", with_trailers(bounds::TRAILERS_MAX))),
         Row::new("trailers one too long", with_trailers(bounds::TRAILERS_MAX + 1)).cut(400, "bad_chunk"),
@@ -120,7 +122,7 @@ fn the_helpers_make_what_they_say() {
     assert_eq!(with_target(100).split(' ').nth(1).map(str::len), Some(100));
     assert!(with_connection_options(3).contains("x-a, x-a, x-a"));
     let trailers = with_trailers(100);
-    assert_eq!(trailers[trailers.find("X-Long").unwrap()..].len(), 100);
+    assert_eq!(trailers[trailers.find("X-Long").unwrap()..].len(), 100 + "\r\n".len());
     let line = with_chunk_line(100);
     assert_eq!(line.find("hello").unwrap() - CHUNKED.len(), 100);
 }

@@ -78,7 +78,7 @@ fn a_client_that_does_not_wait_is_served_too() {
     let mut client = ringgate.client();
     for _ in 0..3 {
         client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello");
-        let answer = client.response();
+        let answer = client.final_response();
         assert_eq!((answer.status(), &answer.text()[..]), (200, "hello"));
     }
 }

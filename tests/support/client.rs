@@ -111,6 +111,17 @@ impl Client {
         self.response_to("GET")
     }
 
+    /// The next final answer; interim ones before it are skipped.
+    #[track_caller]
+    pub fn final_response(&mut self) -> Message {
+        loop {
+            let answer = self.response();
+            if answer.status() >= 200 {
+                return answer;
+            }
+        }
+    }
+
     /// A request with that method and path, no body, and its answer.
     #[track_caller]
     pub fn exchange(&mut self, method: &str, target: &str) -> Message {

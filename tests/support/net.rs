@@ -105,6 +105,15 @@ impl Stream {
         }
     }
 
+    /// What the next read would bring, without waiting and without taking it: 0 for FIN, `WouldBlock` for nothing yet.
+    pub fn peek(&self) -> io::Result<usize> {
+        let socket = match self {
+            Stream::Tcp(s) => socket2::SockRef::from(s),
+            Stream::Unix(s) => socket2::SockRef::from(s),
+        };
+        socket.recv_with_flags(&mut [std::mem::MaybeUninit::uninit(); 1], libc::MSG_PEEK | libc::MSG_DONTWAIT)
+    }
+
     /// Our own port of a TCP connection.
     pub fn local_port(&self) -> u16 {
         match self {

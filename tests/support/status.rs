@@ -5,9 +5,10 @@ use super::net::Place;
 use serde_json::Value;
 
 /// Gauges of a worker that must be zero when no client is connected.
-const ZERO_WHEN_IDLE: [&str; 3] = ["connections", "buffers_small", "buffers_large"];
+const ZERO_WHEN_IDLE: [&str; 5] =
+    ["connections", "in_flight", "buffers_small_out", "buffers_large_out", "buffers_waiting"];
 /// Gauges that a worker at rest holds some of (its listeners, its mailbox): they must come back to where they were.
-const STEADY_WHEN_IDLE: [&str; 3] = ["tasks", "op_slots", "sockets"];
+const STEADY_WHEN_IDLE: [&str; 4] = ["tasks", "op_slots", "sockets", "timers"];
 
 /// One answer.
 pub struct Status(pub Value);
@@ -35,6 +36,14 @@ impl Status {
         let workers = self.0["workers"].as_array().unwrap_or_else(|| panic!("no workers in {}", self.text()));
         let number = |worker: &Value| worker[key].as_u64().unwrap_or_else(|| panic!("no {key} in {}", self.text()));
         workers.iter().map(number).sum()
+    }
+
+    /// What each worker holds when it has no clients.
+    #[track_caller]
+    pub fn at_rest(&self) -> Vec<Vec<u64>> {
+        let workers = self.0["workers"].as_array().unwrap_or_else(|| panic!("no workers in {}", self.text()));
+        let gauges = |worker: &Value| STEADY_WHEN_IDLE.iter().map(|key| worker[key].as_u64().unwrap_or(0)).collect();
+        workers.iter().map(gauges).collect()
     }
 
     /// How often this reason was counted, over all workers.
@@ -67,7 +76,7 @@ impl Status {
                 leftovers.push(format!("{key}: {now}, allowed {allowed}"));
             }
         };
-        look("in_flight", self.in_flight(), 0);
+        look("in_flight of all servers", self.in_flight(), 0);
         ZERO_WHEN_IDLE.iter().for_each(|key| look(key, self.total(key), 0));
         STEADY_WHEN_IDLE.iter().for_each(|key| look(key, self.total(key), before.total(key)));
         leftovers

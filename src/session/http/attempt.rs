@@ -87,21 +87,21 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         Self { client, request, picked, socket }
     }
 
-    /// The answer to the client must say close, whatever the backend says.
-    fn must_close(&self) -> bool {
+    /// The answer to the client must say close, whatever the backend says. `used`: bytes of the input that are this request's.
+    fn must_close(&self, used: usize) -> bool {
         let client = self.client;
         !self.request.facts.keep_alive
-            || client.cx.draining().is_some()
+            || client.should_leave(used)
             || client.requests >= self.request.server.keepalive_requests
     }
 
-    fn failed(&self, (reason, stale): (Reason, bool), accepted_before: u64, body_read: bool) -> Outcome<D> {
+    /// `silent`: no byte of an answer came.
+    fn failed(&self, (reason, silent): (Reason, bool), accepted_before: u64, body_read: bool) -> Outcome<D> {
         // RFC 9110 9.2.2: what is not idempotent is sent again only if the backend cannot have seen any of it.
-        let retry = match reason {
-            Reason::BadResponse | Reason::ResponseHeadTooLarge | Reason::ClientGone => false,
-            _ => self.request.facts.idempotent || self.socket.accepted_bytes() == accepted_before,
-        };
-        Outcome::Failed { reason, stale: stale && retry, retry, body_read }
+        let unseen = || self.socket.accepted_bytes() == accepted_before;
+        let retry = silent && (self.request.facts.idempotent || unseen());
+        let stale = retry && matches!(reason, Reason::BackendClosed | Reason::BackendReset);
+        Outcome::Failed { reason, stale, retry, body_read }
     }
 
     /// Sends the request, whose head is `out[..len]`, and brings the answer back.
@@ -124,20 +124,23 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         }
         self.picked.stats().bytes_out.add(first.len as u64);
         let sent = self.socket.send(out, 0..first.len);
-        if !matches!(self.client.timer.within(ms(location.proxy_send_timeout), sent).await, Ok(Ok(()))) {
-            return self.failed((Reason::BackendReset, true), accepted_before, true);
+        match self.client.timer.within(ms(location.proxy_send_timeout), sent).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return self.failed((Reason::BackendReset, true), accepted_before, true),
+            Err(Elapsed) => return self.failed((Reason::BackendSendTimeout, true), accepted_before, true),
         }
         let answer = Answer { client: self.client, request: self.request, picked: self.picked, backend: &self.socket };
         if decoder.is_done() && first.ended {
             self.client.timer.set(ms(location.proxy_first_byte_timeout));
-            let (reason, stale) = match answer.read_head(|| self.must_close()).await {
+            let used = head + first.consumed;
+            let failure = match answer.read_head(|| self.must_close(used)).await {
                 Ok(head) => {
                     let delivered = self.deliver(head, &Cell::new(Upload::Done), None).await;
                     return self.conclude(delivered, BodyRead::Input(first.consumed));
                 }
                 Err(failure) => failure,
             };
-            return self.failed((reason, stale), accepted_before, true);
+            return self.failed(failure, accepted_before, true);
         }
         // The body is longer than what came with the head: it is streamed while the answer is awaited.
         let (timer, received, mut spill) = (self.client.cx.reactor.timer(), Counter::default(), Vec::new());
@@ -189,7 +192,9 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
     ) -> Result<Delivered, (Reason, bool)> {
         self.client.timer.clear(); // the backend's time begins when it has the request
         let head = {
-            let mut reading = pin!(answer.read_head(|| upload.get() != Upload::Done || self.must_close()));
+            // What lay in the input was part of the body.
+            let close = || upload.get() != Upload::Done || self.must_close(usize::MAX);
+            let mut reading = pin!(answer.read_head(close));
             poll_fn(|task| {
                 self.poll_upload(&mut uploading, upload, task);
                 if let Upload::Broken(reason) = upload.get() {
