@@ -33,8 +33,8 @@ fn sixty_four_mebibytes() {
     let ringgate = start(&backend, 2);
     let before = ringgate.status();
     for frames in [Frames::Length, Frames::Chunked] {
+        echoed(&mut ringgate.client(), Body::new(3, 64 * MIB, frames), Pace::Fast);
         let mut client = ringgate.client();
-        echoed(&mut client, Body::new(3, 64 * MIB, frames), Pace::Fast);
         upload(&mut client, Body { pace: Pace::Slow, ..Body::new(4, 64 * MIB, frames) }, Pace::Fast);
         download(&mut client, Body::new(5, 64 * MIB, frames), Pace::Slow);
     }

@@ -158,7 +158,7 @@ pub fn backend() -> Backend {
 }
 
 fn down(conn: &mut Conn, body: &Body) -> bool {
-    if body.pace == Pace::Slow {
+    if body.pace == Pace::Slow && body.length <= super::slow::SMALL_BUFFERS_UP_TO {
         conn.small_buffers();
     }
     let mut out = conn.writer();
@@ -171,7 +171,7 @@ fn up(conn: &mut Conn, head: &Head) -> bool {
     let mut parts = head.target().trim_start_matches("/up/").split('/');
     let length = parts.next().and_then(|length| length.parse().ok()).unwrap_or(0);
     let pace = if parts.next() == Some("Slow") { Pace::Slow } else { Pace::Fast };
-    if pace == Pace::Slow {
+    if pace == Pace::Slow && length <= super::slow::SMALL_BUFFERS_UP_TO {
         conn.small_buffers();
     }
     let Ok(framing) = head.request_framing() else { return false };
@@ -199,20 +199,22 @@ fn echo(conn: &mut Conn, head: &Head) -> bool {
     whole.is_some() && sent && (!chunked || conn.send("0\r\n\r\n"))
 }
 
-/// Sends a body, and checks that the backend got it. `reader`: the backend's pace.
+/// Sends a body, and checks that the backend got it. `reader`: the backend's pace. Whether the connection can be used again.
 #[track_caller]
-pub fn upload(client: &mut Client, body: Body, reader: Pace) {
+pub fn upload(client: &mut Client, body: Body, reader: Pace) -> bool {
     let path = format!("/up/{}/{reader:?}", body.length);
     client.send(format!("POST {path} HTTP/1.1\r\nHost: test\r\n{}\r\n", body.field()));
     let sum = body.write(&mut client.writer()).unwrap_or_else(|e| panic!("{body:?}: {e}"));
     let answer = client.response();
     assert_eq!(answer.status(), 200, "{body:?}: {:?}", answer.reason());
     assert_eq!(answer.text(), format!("{} {sum}", body.length), "{body:?}");
+    assert!(!answer.connection_has("close"), "{body:?}: {answer:?}");
+    true
 }
 
-/// Asks for a body, and checks what comes. `reader`: the client's pace.
+/// Asks for a body, and checks what comes. `reader`: the client's pace. Whether the connection can be used again.
 #[track_caller]
-pub fn download(client: &mut Client, body: Body, reader: Pace) {
+pub fn download(client: &mut Client, body: Body, reader: Pace) -> bool {
     client.send(format!("GET {} HTTP/1.1\r\nHost: test\r\n\r\n", body.target()));
     let head = client.head();
     assert_eq!(head.status(), 200, "{body:?}: {:?}", head.reason());
@@ -220,11 +222,14 @@ pub fn download(client: &mut Client, body: Body, reader: Pace) {
     let mut summing = Summing::new(reader, body.length);
     client.body(framing, &mut |bytes| summing.add(bytes)).unwrap_or_else(|e| panic!("{body:?}: {e}"));
     assert_eq!((summing.sum.length, summing.sum.hex()), (body.length, body.sha256()), "{body:?}");
+    assert!(!head.connection_has("close"), "{body:?}: {head:?}");
+    true
 }
 
-/// Sends a body and reads it back at once.
+/// Sends a body and reads it back at once. Whether the connection can be used again: an answer that begins before the request's
+/// end may say close.
 #[track_caller]
-pub fn echoed(client: &mut Client, body: Body, reader: Pace) {
+pub fn echoed(client: &mut Client, body: Body, reader: Pace) -> bool {
     client.send(format!("POST /echo HTTP/1.1\r\nHost: test\r\n{}\r\n", body.field()));
     let mut out = client.writer();
     let writing = std::thread::spawn(move || body.write(&mut out));
@@ -235,4 +240,5 @@ pub fn echoed(client: &mut Client, body: Body, reader: Pace) {
     client.body(framing, &mut |bytes| summing.add(bytes)).unwrap_or_else(|e| panic!("{body:?}: {e}"));
     let sent = writing.join().expect("it only writes").unwrap_or_else(|e| panic!("{body:?}: {e}"));
     assert_eq!((summing.sum.length, summing.sum.hex()), (body.length, sent), "{body:?}");
+    !head.connection_has("close")
 }

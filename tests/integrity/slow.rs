@@ -6,8 +6,12 @@ use super::{expect_idle, start};
 
 const PACES: [[Pace; 2]; 3] = [[Pace::Slow, Pace::Fast], [Pace::Fast, Pace::Slow], [Pace::Slow, Pace::Slow]];
 
+/// The kernel's buffers are small here up to this length. Beyond it they would take a minute: on the loopback, segments are as
+/// large as a small buffer, and the kernel then waits 40 ms for each.
+pub const SMALL_BUFFERS_UP_TO: u64 = 2 * 1024 * 1024;
+
 /// Every combination of slow sides, all at the same time. `run` gets the body (its pace is the writer's) and the reader's.
-fn at_all_paces(length: u64, run: fn(&mut Client, Body, Pace)) {
+fn at_all_paces(length: u64, run: fn(&mut Client, Body, Pace) -> bool) {
     let backend = backend();
     let ringgate = start(&backend, 2);
     let before = ringgate.status();
@@ -16,14 +20,16 @@ fn at_all_paces(length: u64, run: fn(&mut Client, Body, Pace)) {
         .enumerate()
         .map(|(seed, ([writer, reader], frames))| {
             let mut client = ringgate.client();
-            if reader == Pace::Slow || writer == Pace::Slow {
+            if length <= SMALL_BUFFERS_UP_TO {
                 client.writer().small_buffers().expect("buffers can be shrunk");
             }
             let body = Body { pace: writer, ..Body::new(seed as u64, length, frames) };
             std::thread::spawn(move || run(&mut client, body, reader))
         })
         .collect();
-    running.into_iter().for_each(|thread| thread.join().expect("each body arrives"));
+    for thread in running {
+        thread.join().expect("each body arrives");
+    }
     expect_idle(&ringgate, &backend, &before);
 }
 
