@@ -1,4 +1,35 @@
-//! ringgate: a Layer-4/Layer-7 load balancer, thread per core, one io_uring per thread.
+//! ringgate: a Layer-4/Layer-7 load balancer for Linux. One process, one pinned thread per CPU, one io_uring per thread.
+//!
+//! # The house
+//!
+//! | room | what it does | may use |
+//! |---|---|---|
+//! | [`cli`] | one file per subcommand; every message that a person reads | all |
+//! | [`control`] | the control plane, one thread on tokio-uring: signals, drain, admin socket | worker, config, balance, stats, log |
+//! | [`worker`] | one core: owns ring, listeners, pools, counters; accepts, drains | session, upstream, ring, config, balance, stats, log |
+//! | [`session`] | what happens on a connection: the HTTP exchange, bodies, tunnels | upstream, ring, proto, config, balance, stats, log |
+//! | [`upstream`] | a worker's connections to the backends: pools, connecting, counting | ring, proto, config, balance, stats |
+//! | [`ring`] | the kernel's room, the only one with `unsafe`: driver, op slots, buffers, timers, executor, sockets | limits |
+//! | [`proto`] | HTTP/1.1 without I/O: heads, framing, bodies, rewriting | limits |
+//! | [`balance`] | who gets it: one policy per file, one `pick`; sharded counters | config's plan, limits |
+//! | [`config`] | from TOML to the checked plan | proto's reasons, limits |
+//! | [`stats`] | what is counted, one writer per counter | config, balance, proto |
+//! | [`log`] | the log's bounded queue and its writer | limits |
+//! | [`limits`] | every bound: name, unit, reason | nothing |
+//!
+//! A request's way: [`worker`] accepts and spawns `session::http::serve`, which reads a head (`session::http::client`), chooses
+//! a server and tries it (`exchange`, `attempt`), reads the answer's head (`answer`) and moves bodies (`session::relay`).
+//!
+//! # What is always true
+//!
+//! - `proto`, `balance` and `config` never see a file descriptor, a clock or `unsafe`; time is an argument.
+//! - Every system call on a socket, the clock and randomness go through [`ring::Driver`]; workers are generic over it.
+//! - What the kernel may touch is owned by an op slot until the op's last completion. The other invariants stand in [`ring`].
+//! - A panic is our bug, never a peer's doing; it ends its task only, and is counted.
+//! - Everything from the network is bounded before it is believed; the bounds stand in [`limits`].
+//! - Workers share nothing that a request writes, except round robin's tickets (in blocks under load).
+//!
+//! `tests/house.rs` keeps this map true. Decisions and their reasons: ARCHITECTURE.md.
 pub mod balance;
 pub mod cli;
 pub mod config;

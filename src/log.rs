@@ -76,7 +76,7 @@ impl LogSender {
             Err(mpsc::error::TrySendError::Full(_)) => drop(self.dropped.fetch_add(1, Relaxed)),
             // Nobody writes any more: the last words of a process go where they can still be read.
             Err(mpsc::error::TrySendError::Closed(Record::Line(time, level, message))) => {
-                let _ = io::stderr().write_all(line(time, level, &message).as_bytes());
+                tell(line(time, level, &message).trim_end());
             }
             Err(mpsc::error::TrySendError::Closed(Record::Flush(_))) => {}
         }
@@ -169,6 +169,11 @@ pub fn open(path: Option<&Path>) -> Result<std::fs::File, String> {
             duplicate.map(std::fs::File::from).map_err(|error| failed("standard error", error))
         }
     }
+}
+
+/// Says something on standard error, outside the log. Unlike `eprintln!` it does not panic when nobody can read it.
+pub fn tell(message: &str) {
+    let _ = io::stderr().write_all(format!("{message}\n").as_bytes());
 }
 
 /// One line as it is written: `2026-11-21T05:06:07.123Z info  message`.

@@ -10,6 +10,7 @@ mod sockets;
 mod status;
 mod table;
 
+use crate::log::tell;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
@@ -69,7 +70,7 @@ fn print(text: &str) {
 
 /// Says on standard error why nothing comes of it.
 fn fail(message: impl std::fmt::Display) -> ExitCode {
-    eprintln!("ringgate: {message}");
+    tell(&format!("ringgate: {message}"));
     ExitCode::FAILURE
 }
 

@@ -22,7 +22,15 @@ fn directories() -> Vec<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let system = (user() == Some(0)).then(|| PathBuf::from("/run"));
     let places = runtime.into_iter().chain(system).chain([std::env::temp_dir()]);
-    places.filter(|path| path.is_dir()).collect()
+    places.filter(|path| is_writable(path)).collect()
+}
+
+/// As far as owner and mode tell: `sudo` may leave another user's XDG_RUNTIME_DIR behind.
+fn is_writable(directory: &Path) -> bool {
+    let writable = |metadata: std::fs::Metadata| {
+        metadata.is_dir() && (metadata.mode() & 0o002 != 0 || Some(metadata.uid()) == user())
+    };
+    std::fs::metadata(directory).is_ok_and(writable)
 }
 
 fn in_directory(directory: &Path) -> Vec<PathBuf> {

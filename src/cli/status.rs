@@ -3,6 +3,7 @@
 use super::table::{Table, ago, bytes, grouped, share};
 use super::{fail, locate, print, sockets};
 use crate::config;
+use crate::control::admin;
 use crate::control::status::{Counts, State, Status};
 use crate::limits::ADMIN_ANSWER_MAX;
 use std::io::{Read, Write};
@@ -58,7 +59,7 @@ fn socket(arguments: &Arguments) -> Result<PathBuf, String> {
     candidates.extend(of_default_file);
     candidates.sort();
     candidates.dedup();
-    candidates.retain(|path| UnixStream::connect(path).is_ok());
+    candidates.retain(|path| admin::is_live(path).unwrap_or(false));
     match candidates.as_slice() {
         [] => Err("no running ringgate was found; name its admin socket with --admin PATH".to_owned()),
         [only] => Ok(only.clone()),

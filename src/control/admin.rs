@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,7 +34,9 @@ pub struct SocketFile {
 impl AdminSocket {
     /// Binds `path`. The leftover of a process that is gone is replaced; a socket that answers is an error.
     pub fn bind(path: &Path) -> Result<AdminSocket, String> {
-        let failed = |error: io::Error| format!("cannot listen on the admin socket {}: {error}", path.display());
+        let failed = |error: io::Error| {
+            format!("cannot listen on the admin socket {}: {error}; `off` does without one", path.display())
+        };
         make_room(path)?;
         let listener = bind_private(path).map_err(failed)?;
         let metadata = std::fs::symlink_metadata(path).map_err(failed)?;
@@ -98,15 +100,27 @@ fn make_room(path: &Path) -> Result<(), String> {
     if !metadata.file_type().is_socket() {
         return Err(format!("cannot listen on the admin socket {path_shown}: there is something else of that name"));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(format!(
+    match is_live(path) {
+        Ok(true) => Err(format!(
             "another process answers on the admin socket {path_shown}: is ringgate running already? \
              A second one needs its own `admin = \"PATH\"`, or `admin = \"off\"`"
         )),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+        Ok(false) => {
             std::fs::remove_file(path).map_err(|e| format!("cannot replace the old admin socket {path_shown}: {e}"))
         }
         Err(error) => Err(format!("cannot listen on the admin socket {path_shown}: {error}")),
+    }
+}
+
+/// Whether somebody listens on a unix socket. Never blocks: a listener that does not come to accepting is one all the same.
+pub fn is_live(path: &Path) -> io::Result<bool> {
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&socket2::SockAddr::unix(path)?) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -159,6 +173,7 @@ fn respond(request: &Request<Incoming>, status: &dyn Fn() -> String) -> Response
 mod tests {
     use super::*;
     use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
 
     fn ask(path: &Path, request: &str) -> String {
         let mut stream = UnixStream::connect(path).unwrap();
@@ -238,6 +253,23 @@ mod tests {
         assert!(error.contains("running already") && error.contains("admin.sock"), "{error}");
         drop(live);
         AdminSocket::bind(&path).unwrap();
+    }
+
+    #[test]
+    fn a_listener_that_never_accepts_is_live() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.sock");
+        assert!(is_live(&path).is_err());
+        let listener = bind_private(&path).unwrap();
+        let waiting: Vec<_> = std::iter::from_fn(|| {
+            let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket.connect(&socket2::SockAddr::unix(&path).unwrap()).ok().map(|()| socket)
+        })
+        .collect();
+        assert!(is_live(&path).unwrap(), "behind {} others", waiting.len());
+        drop(listener);
+        assert!(!is_live(&path).unwrap());
     }
 
     #[test]

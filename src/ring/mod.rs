@@ -20,6 +20,11 @@ mod socket;
 pub mod timers;
 pub mod uring;
 
+#[cfg(test)]
+pub mod scripted;
+#[cfg(test)]
+mod tests;
+
 pub use buffers::{Buffers, Lease, Owner, Reservation, Size};
 pub use driver::{Descriptor, Driver};
 pub use reactor::{Gauges, Reactor, Watched};

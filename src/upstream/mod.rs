@@ -176,7 +176,7 @@ impl<D: Driver> Picked<D> {
     pub fn put_idle(&self, socket: Socket<D>) {
         let group = &self.upstreams.groups[self.group];
         let mut idle = self.peer().idle.borrow_mut();
-        if group.keepalive == 0 || socket.seems_readable() {
+        if group.keepalive == 0 || !socket.seems_quiet() {
             return;
         }
         if idle.len() >= group.keepalive {

@@ -184,7 +184,10 @@ fn run(row: &Row, ringgate: &Ringgate, recorder: &Backend) {
     }
     if row.closed {
         let (rest, end) = client.read_to_end();
-        assert_eq!((show(&rest), end), (String::new(), End::Fin), "{name}: the connection should have ended");
+        assert_eq!(show(&rest), "", "{name}: more than the answers");
+        // Who gave up in the middle may be told so by a reset; everybody else must be able to read his answer in peace.
+        let ended = end == End::Fin || (row.finish && end == End::Reset);
+        assert!(ended, "{name}: the connection should have ended in order, it is {end:?}");
     } else {
         client.set_read_timeout(support::PATIENCE);
         client

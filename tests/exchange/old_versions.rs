@@ -1,7 +1,7 @@
 //! Clients and backends of HTTP/1.0, and bodies that end with their connection.
 
 use super::before;
-use super::support::{Backend, Framing, show};
+use super::support::{Backend, End, Framing, show};
 
 const CHUNKED: &[u8] =
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\nX: y\r\n\r\n";
@@ -99,4 +99,20 @@ fn a_post_of_an_old_client_is_carried() {
     client.send("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello");
     assert_eq!(client.response().text(), "hello");
     client.expect_fin();
+}
+
+/// Where the end of the connection is the end of the body, only a reset tells an old client that something is missing.
+#[test]
+fn a_cut_body_looks_cut_to_an_old_client() {
+    let backend = Backend::script(|conn| {
+        if conn.request().is_some() {
+            conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        }
+    });
+    let ringgate = before(&backend);
+    let mut client = ringgate.client();
+    client.send("GET / HTTP/1.0\r\nHost: test\r\n\r\n");
+    let head = client.head();
+    assert_eq!((head.status(), head.response_framing("GET").unwrap()), (200, Framing::Close), "{}", show(&head.raw));
+    assert_eq!(client.read_to_end().1, End::Reset);
 }

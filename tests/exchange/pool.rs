@@ -20,6 +20,30 @@ fn a_connection_closed_while_idle_is_replaced() {
     assert_eq!(backend.requests(), 80);
 }
 
+/// The same when FIN and request come in one turn of the loop, in either order: the process is stopped meanwhile.
+#[test]
+fn a_connection_closed_in_the_same_moment_is_replaced() {
+    let backend = Backend::answer(|request| backend::ok(&request.text()));
+    let ringgate = before_with(&backend, "");
+    let mut client = ringgate.client();
+    for round in 0..10 {
+        assert_eq!(client.post("/", b"first").text(), "first", "round {round}");
+        ringgate.signal("STOP");
+        let request = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\n\r\nsecond";
+        if round % 2 == 0 {
+            client.send(request);
+            backend.close_all();
+        } else {
+            backend.close_all();
+            client.send(request);
+        }
+        ringgate.signal("CONT");
+        let answer = client.response();
+        assert_eq!((answer.status(), &answer.text()[..]), (200, "second"), "round {round}: {:?}", answer.reason());
+    }
+    assert_eq!(backend.requests(), 20);
+}
+
 /// The backend reads the request and closes: it may have acted on it. RFC 9110 9.2.2: only idempotent methods go again.
 #[test]
 fn a_request_is_sent_again_only_if_that_is_safe() {
@@ -191,7 +215,10 @@ fn a_connection_with_half_an_answer_is_not_kept() {
                 continue;
             }
             conn.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhello");
-            conn.drain();
+            // The next byte finds the client gone.
+            while conn.send("x") {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
         }
     });
     let ringgate = before_with(&backend, "");
@@ -211,6 +238,38 @@ fn a_connection_with_half_an_answer_is_not_kept() {
         wait_until("the pool is empty", || backend.open() == 0);
     }
     ringgate.expect_clean(&start);
+}
+
+/// Once the backend has said something, be it an interim answer, the request is not sent again.
+#[test]
+fn an_interim_answer_is_an_answer_for_the_retry_rule() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let script = {
+        let seen = seen.clone();
+        move |conn: &mut super::support::Conn| {
+            while let Some(request) = conn.request() {
+                if request.target() == "/hints" {
+                    seen.fetch_add(1, SeqCst);
+                    conn.send("HTTP/1.1 103 Early Hints\r\n\r\n");
+                    // Both must not come in one read.
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    return;
+                }
+                conn.send(backend::ok("hello"));
+            }
+        }
+    };
+    let backends = [Backend::script(script.clone()), Backend::script(script)];
+    let ringgate = Setup::proxy(&[backends[0].place(), backends[1].place()]).workers(1).start();
+    let mut client = ringgate.client();
+    for _ in 0..4 {
+        assert_eq!(client.get("/").text(), "hello");
+    }
+    let answer = client.get("/hints");
+    assert_eq!(answer.status(), 103);
+    let answer = client.response();
+    assert_eq!((answer.status(), answer.reason()), (502, Some("backend_closed")));
+    assert_eq!(seen.load(SeqCst), 1, "it was sent again");
 }
 
 #[test]

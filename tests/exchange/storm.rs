@@ -95,6 +95,12 @@ fn stormy_backend() -> Backend {
     })
 }
 
+/// Exchanges may end after their clients did; what they leave in the pool goes with its time.
+fn before_stormy(backends: &[&Place]) -> Ringgate {
+    let setup = Setup::new().upstream("backend", backends, "keepalive_timeout = \"1s\"");
+    setup.server("127.0.0.1:0", "", &[("/", "http://backend", "")]).start()
+}
+
 fn storm(ringgate: &Ringgate, threads: usize, rounds: usize) {
     let clients: Vec<_> = (0..threads)
         .map(|thread| {
@@ -108,16 +114,14 @@ fn storm(ringgate: &Ringgate, threads: usize, rounds: usize) {
 #[test]
 fn nothing_is_left_after_a_storm() {
     let backend = stormy_backend();
-    let ringgate = Setup::proxy(&[backend.place()]).start();
+    let ringgate = before_stormy(&[backend.place()]);
     let start = ringgate.status();
     let descriptors = ringgate.descriptors();
     storm(&ringgate, 8, 28);
     // The first storm may leave pages and tables that later ones use again; the second may leave nothing.
-    backend.close_all();
     ringgate.expect_clean(&start);
     let resident = ringgate.resident();
     storm(&ringgate, 8, 70);
-    backend.close_all();
     ringgate.expect_clean(&start);
     wait_until("all descriptors are closed", || ringgate.descriptors() <= descriptors);
     let grown = ringgate.resident().saturating_sub(resident);
@@ -131,7 +135,7 @@ fn nothing_is_left_after_a_storm() {
 fn nothing_is_left_after_a_storm_with_a_dying_backend() {
     let steady = stormy_backend();
     let dying = stormy_backend();
-    let ringgate = Setup::proxy(&[steady.place(), dying.place()]).start();
+    let ringgate = before_stormy(&[steady.place(), dying.place()]);
     let start = ringgate.status();
     let place = ringgate.place().clone();
     let clients: Vec<_> = (0..6)
@@ -145,8 +149,56 @@ fn nothing_is_left_after_a_storm_with_a_dying_backend() {
         dying.reset_all();
     }
     clients.into_iter().for_each(|client| client.join().expect("each misbehaviour ends"));
-    steady.close_all();
-    dying.close_all();
     ringgate.expect_clean(&start);
     assert_eq!(ringgate.status().total("panics"), 0, "{}", ringgate.log());
+}
+
+/// What `status` tells about exchanges of all kinds, added up exactly.
+#[test]
+fn the_counters_tell_what_happened() {
+    let backends = [Backend::fixed("a"), Backend::fixed("b")];
+    let ringgate = Setup::proxy(&[backends[0].place(), backends[1].place()]).start();
+    let mut client = ringgate.client();
+    for _ in 0..10 {
+        assert_eq!(client.get("/").status(), 200);
+    }
+    let mut other = ringgate.client();
+    other.send("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(other.response().reason(), Some("bad_host"));
+    other.expect_fin();
+    drop((client, other));
+    wait_until("the connections are gone", || ringgate.status().total("connections") == 0);
+    let status = ringgate.status();
+    assert_eq!((status.total("connections_total"), status.errors("bad_host")), (2, 1), "{}", status.text());
+    assert_eq!(status.total("connections_refused"), 0, "{}", status.text());
+    let listener = &status.0["listeners"][0];
+    assert_eq!((listener["connections"].as_u64(), listener["connections_total"].as_u64()), (Some(0), Some(2)));
+    assert_eq!(listener["address"].as_str(), Some(&ringgate.url()[..]));
+    let servers: Vec<_> = status.servers().collect();
+    for server in &servers {
+        assert_eq!(server["requests"].as_u64(), Some(5), "{}", status.text());
+        assert_eq!(server["connects"].as_u64(), Some(1), "one client has one worker and one pool: {}", status.text());
+        assert_eq!(server["reused"].as_u64(), Some(4), "{}", status.text());
+        assert_eq!(server["failures"].as_u64(), Some(0), "{}", status.text());
+    }
+    let received: u64 = servers.iter().filter_map(|server| server["bytes_out"].as_u64()).sum();
+    assert_eq!(received, backends.iter().map(Backend::received_length).sum::<u64>(), "{}", status.text());
+}
+
+/// A client that gives up is not its server's failure.
+#[test]
+fn a_client_that_gives_up_is_not_counted_against_the_server() {
+    let backend = Backend::script(|conn| {
+        if conn.request().is_some() {
+            conn.drain();
+        }
+    });
+    let ringgate = Setup::proxy(&[backend.place()]).start();
+    let mut client = ringgate.client();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    wait_until("the request at the backend", || backend.requests() == 1);
+    client.reset();
+    wait_until("client_gone counted once", || ringgate.status().errors("client_gone") == 1);
+    let status = ringgate.status();
+    assert!(status.servers().all(|server| server["failures"].as_u64() == Some(0)), "{}", status.text());
 }

@@ -110,7 +110,7 @@ fn a_first_byte_that_does_not_come_is_504() {
             }
         }
     });
-    let ringgate = before_with(&backend, "proxy_first_byte_timeout = \"400ms\"");
+    let ringgate = before_with(&backend, "proxy_first_byte_timeout = \"400ms\"\nproxy_read_timeout = \"400ms\"");
     let start = ringgate.status();
     let mut client = ringgate.client();
     for method in ["GET", "POST"] {

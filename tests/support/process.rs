@@ -133,7 +133,23 @@ impl Ringgate {
         let bound = bound.map(|place| place.strip_prefix("http://").unwrap_or(place).trim_end_matches('/'));
         ringgate.places = bound.map(Place::parse).collect();
         assert!(!ringgate.places.is_empty(), "ready, but no `listening on` line:\n{text}");
+        if ringgate.admin().exists() {
+            ringgate.settle();
+        }
         ringgate
+    }
+
+    /// Waits until each worker has published its gauges: they are written at the end of a turn, and a worker may be ready
+    /// but not yet at the end of its first.
+    #[track_caller]
+    fn settle(&self) {
+        let mut before = None;
+        super::wait_until("all workers count", || {
+            let now = self.status().at_rest();
+            let settled = now.iter().flatten().all(|&gauge| gauge > 0) && before.as_ref() == Some(&now);
+            before = Some(now);
+            settled
+        });
     }
 
     /// The configuration as it was read.

@@ -38,6 +38,14 @@ impl Status {
         workers.iter().map(number).sum()
     }
 
+    /// What each worker holds when it has no clients.
+    #[track_caller]
+    pub fn at_rest(&self) -> Vec<Vec<u64>> {
+        let workers = self.0["workers"].as_array().unwrap_or_else(|| panic!("no workers in {}", self.text()));
+        let gauges = |worker: &Value| STEADY_WHEN_IDLE.iter().map(|key| worker[key].as_u64().unwrap_or(0)).collect();
+        workers.iter().map(gauges).collect()
+    }
+
     /// How often this reason was counted, over all workers.
     #[track_caller]
     pub fn errors(&self, reason: &str) -> u64 {

@@ -11,7 +11,7 @@ use crate::worker::Workers;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const REDRAW: Duration = Duration::from_millis(500);
@@ -23,16 +23,14 @@ const BAR: usize = 30;
 #[derive(Debug)]
 pub struct Shown {
     end: Sender<()>,
-    thread: Option<JoinHandle<()>>,
+    over: Receiver<()>,
 }
 
 impl Shown {
-    /// Draws a last time and says that the end has begun.
+    /// Lets the table be drawn a last time. Waits for it only so long: a terminal may be stopped (Ctrl-S).
     pub fn finish(self) {
         drop(self.end);
-        if let Some(thread) = self.thread {
-            let _ = thread.join();
-        }
+        let _ = self.over.recv_timeout(REDRAW);
     }
 }
 
@@ -41,10 +39,15 @@ pub fn start(workers: &Workers, backends: Vec<Backend>, load: bool) -> Shown {
     let urls: Vec<_> = workers.addresses().iter().map(status::url).collect();
     print(&introduction(&workers.plan, workers.stats.workers.len(), &urls.join(", "), load));
     let (end, ended) = channel();
+    let (last, over) = channel::<()>();
     let view = View { stats: workers.stats.clone(), backends };
-    let drawing = move || if std::io::stdout().is_terminal() { view.redraw(&ended) } else { view.list(&ended) };
+    let drawing = move || {
+        let _last = last; // dropped with the thread's end
+        if std::io::stdout().is_terminal() { view.redraw(&ended) } else { view.list(&ended) }
+    };
     // Without the thread there is no table, but the balancing goes on.
-    Shown { end, thread: thread::Builder::new().name("demo table".to_owned()).spawn(drawing).ok() }
+    let _ = thread::Builder::new().name("demo table".to_owned()).spawn(drawing);
+    Shown { end, over }
 }
 
 fn introduction(plan: &Plan, workers: usize, url: &str, load: bool) -> String {

@@ -41,27 +41,28 @@ pub(super) struct Head {
 
 impl<D: Driver> Answer<'_, '_, '_, D> {
     /// Reads and rewrites the final head; interim ones are passed on. The client's timer holds the deadline. `close` is asked
-    /// when the head is there. The error says whether the connection was closed before any byte came.
+    /// when the head is there. The error says whether the backend was silent: whether no byte of an answer came.
     pub(super) async fn read_head(&self, close: impl Fn() -> bool) -> Result<Head, (Reason, bool)> {
-        self.await_readable(Reason::FirstByteTimeout).await?; // no buffer is held while the backend thinks
+        self.await_readable(true).await?; // no buffer is held while the backend thinks
         let mut back = self.client.reservation().take();
         let (mut start, mut end) = (0, 0);
+        // Whether the backend has said nothing at all: an interim answer is an answer for the retry rule.
+        let mut silent = true;
         loop {
             match self.receive(&mut back, end) {
-                Ok(Some(0)) => return Err((Reason::BackendClosed, end == 0)),
+                Ok(Some(0)) => return Err((Reason::BackendClosed, silent)),
                 Ok(Some(n)) => {
-                    if end == 0 {
+                    if std::mem::take(&mut silent) {
                         // From now on it is the time between two reads.
                         self.client.timer.set(ms(self.request.location.proxy_read_timeout));
                     }
                     end += n;
                 }
                 Ok(None) => {
-                    let late = if end == 0 { Reason::FirstByteTimeout } else { Reason::BackendReadTimeout };
-                    self.await_readable(late).await?;
+                    self.await_readable(silent).await?;
                     continue;
                 }
-                Err(error) => return Err((io_reason(&error), end == 0)),
+                Err(error) => return Err((io_reason(&error), silent)),
             }
             loop {
                 match self.judge(&back[start..end], &close).map_err(|reason| (reason, false))? {
@@ -97,14 +98,15 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
     }
 
     /// Waits for the backend, and gives up early when the client's connection is gone.
-    async fn await_readable(&self, late: Reason) -> Result<(), (Reason, bool)> {
+    async fn await_readable(&self, silent: bool) -> Result<(), (Reason, bool)> {
+        let late = if silent { Reason::FirstByteTimeout } else { Reason::BackendReadTimeout };
         let waited = self.client.timer.before_deadline(poll_fn(|task| {
             if self.backend.poll_readable(task).is_ready() {
                 return Poll::Ready(Ok(()));
             }
             self.client.socket.poll_failed(task).map(|()| Err((Reason::ClientGone, false)))
         }));
-        waited.await.unwrap_or(Err((late, false)))
+        waited.await.unwrap_or(Err((late, silent)))
     }
 
     fn judge(&self, bytes: &[u8], close: impl Fn() -> bool) -> Result<Judged, Reason> {

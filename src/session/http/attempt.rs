@@ -95,13 +95,13 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             || client.requests >= self.request.server.keepalive_requests
     }
 
-    fn failed(&self, (reason, stale): (Reason, bool), accepted_before: u64, body_read: bool) -> Outcome<D> {
+    /// `silent`: no byte of an answer came.
+    fn failed(&self, (reason, silent): (Reason, bool), accepted_before: u64, body_read: bool) -> Outcome<D> {
         // RFC 9110 9.2.2: what is not idempotent is sent again only if the backend cannot have seen any of it.
-        let retry = match reason {
-            Reason::BadResponse | Reason::ResponseHeadTooLarge | Reason::ClientGone => false,
-            _ => self.request.facts.idempotent || self.socket.accepted_bytes() == accepted_before,
-        };
-        Outcome::Failed { reason, stale: stale && retry, retry, body_read }
+        let unseen = || self.socket.accepted_bytes() == accepted_before;
+        let retry = silent && (self.request.facts.idempotent || unseen());
+        let stale = retry && matches!(reason, Reason::BackendClosed | Reason::BackendReset);
+        Outcome::Failed { reason, stale, retry, body_read }
     }
 
     /// Sends the request, whose head is `out[..len]`, and brings the answer back.
@@ -124,21 +124,23 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         }
         self.picked.stats().bytes_out.add(first.len as u64);
         let sent = self.socket.send(out, 0..first.len);
-        if !matches!(self.client.timer.within(ms(location.proxy_send_timeout), sent).await, Ok(Ok(()))) {
-            return self.failed((Reason::BackendReset, true), accepted_before, true);
+        match self.client.timer.within(ms(location.proxy_send_timeout), sent).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return self.failed((Reason::BackendReset, true), accepted_before, true),
+            Err(Elapsed) => return self.failed((Reason::BackendSendTimeout, true), accepted_before, true),
         }
         let answer = Answer { client: self.client, request: self.request, picked: self.picked, backend: &self.socket };
         if decoder.is_done() && first.ended {
             self.client.timer.set(ms(location.proxy_first_byte_timeout));
             let used = head + first.consumed;
-            let (reason, stale) = match answer.read_head(|| self.must_close(used)).await {
+            let failure = match answer.read_head(|| self.must_close(used)).await {
                 Ok(head) => {
                     let delivered = self.deliver(head, &Cell::new(Upload::Done), None).await;
                     return self.conclude(delivered, BodyRead::Input(first.consumed));
                 }
                 Err(failure) => failure,
             };
-            return self.failed((reason, stale), accepted_before, true);
+            return self.failed(failure, accepted_before, true);
         }
         // The body is longer than what came with the head: it is streamed while the answer is awaited.
         let (timer, received, mut spill) = (self.client.cx.reactor.timer(), Counter::default(), Vec::new());

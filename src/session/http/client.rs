@@ -1,6 +1,6 @@
 //! The client's side of a connection: waiting, reading heads, error pages, closing.
 
-use super::{Context, FIRST_HEAD_TIMEOUT, Next, report};
+use super::{Context, Next, report};
 use crate::config::plan::Server;
 use crate::limits;
 use crate::proto::page;
@@ -27,6 +27,8 @@ pub(super) enum HeadRead {
     Whole,
     /// The client ended without having begun another request.
     Closed,
+    /// Nothing is there after all: readiness stood from before.
+    Nothing,
     /// It will not come.
     Failed(Reason),
 }
@@ -134,14 +136,6 @@ impl<'a, D: Driver> Client<'a, D> {
         self.reservation.as_ref().expect("reserved while an exchange runs")
     }
 
-    /// An empty line matched as the end of a head, but the parser wants more: it stood before the request line. False if
-    /// nothing can be skipped, so that the loop ends.
-    pub(super) fn read_past_empty_lines(&mut self) -> bool {
-        let skip = self.bytes().iter().take_while(|&&b| b == b'\r' || b == b'\n').count();
-        self.start += skip;
-        skip > 0
-    }
-
     /// The bytes of the request being read.
     pub(super) fn bytes(&self) -> &[u8] {
         self.input.as_ref().map_or(&[], |input| &input[self.start..self.end])
@@ -151,18 +145,18 @@ impl<'a, D: Driver> Client<'a, D> {
     pub(super) async fn read_head(&mut self, incomplete: impl Fn(&[u8]) -> Result<(), Reason>) -> HeadRead {
         let timeout = match self.cx.reactor.buffers().pressed() {
             true => limits::CLIENT_HEADER_TIMEOUT_PRESSED,
-            false if self.requests == 0 => ms(self.default_server().client_header_timeout),
-            false => FIRST_HEAD_TIMEOUT.min(ms(self.default_server().client_header_timeout)),
+            false => ms(self.default_server().client_header_timeout),
         };
         self.timer.set(timeout);
         let mut searched = 0;
         loop {
             let bytes = self.bytes();
-            // The empty line may have begun in the bytes searched before.
-            if memchr::memmem::find(&bytes[searched..], b"\r\n\r\n").is_some() {
+            // Empty lines before the request line do not end a head; the parser bounds them.
+            let begin = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            if memchr::memmem::find(&bytes[searched.max(begin)..], b"\r\n\r\n").is_some() {
                 return HeadRead::Whole;
             }
-            searched = bytes.len().saturating_sub(3);
+            searched = bytes.len().saturating_sub(3); // the empty line may have begun already
             if !bytes.is_empty()
                 && let Err(reason) = incomplete(bytes)
             {
@@ -171,6 +165,7 @@ impl<'a, D: Driver> Client<'a, D> {
             match self.read_more().await {
                 Ok(Ok(Some(0))) if self.start == self.end => return HeadRead::Closed,
                 Ok(Ok(Some(0))) => return HeadRead::Failed(Reason::ClientGone),
+                Ok(Ok(None)) if self.start == self.end => return HeadRead::Nothing,
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) if self.start == self.end => return HeadRead::Closed,
                 Ok(Err(_)) => return HeadRead::Failed(Reason::ClientGone),
@@ -247,7 +242,7 @@ impl<'a, D: Driver> Client<'a, D> {
     /// Waits until the last answer has left.
     pub(super) async fn flush(&mut self) {
         let _ = self.timer.within(limits::CLOSE_FLUSH_MAX, self.socket.flushed()).await;
-        if self.has_input() || self.socket.seems_readable() {
+        if self.has_input() || !self.socket.seems_quiet() {
             self.linger().await; // closing on unread bytes would reset
         }
     }

@@ -2,7 +2,7 @@
 
 use super::attempt::{Attempt, Outcome};
 use super::client::{Client, HeadRead};
-use super::{Next, report};
+use super::{Context, Next, report};
 use crate::balance::Tried;
 use crate::config::plan::{Location, Server};
 use crate::log::Level;
@@ -11,8 +11,9 @@ use crate::proto::reason::Reason;
 use crate::proto::request::{self, FieldSlots, RequestFacts};
 use crate::proto::rewrite::{self, Forwarding};
 use crate::proto::writer::Writer;
-use crate::ring::{Driver, Lease, Reservation, Socket};
+use crate::ring::{Driver, Lease, Socket};
 use crate::session::{ms, tunnel};
+use crate::stats::WorkerStats;
 use crate::upstream::Picked;
 
 /// A request whose head was understood; its bytes are still in the client's input, so that it can be sent again.
@@ -38,31 +39,43 @@ pub(super) async fn run<D: Driver>(client: &mut Client<'_, D>) -> Next {
         return client.refuse(reason, true, false, "").await;
     }
     let incomplete = |bytes: &[u8]| request::parse(bytes, &mut FieldSlots::new()).map(|_| ());
-    let (request, out, len) = loop {
-        match client.read_head(incomplete).await {
-            HeadRead::Whole => {}
-            HeadRead::Closed => return Next::Gone,
-            HeadRead::Failed(Reason::ClientGone) => {
-                report(client.cx, Reason::ClientGone, || format!("{} before the head's end", client.request_line()));
-                return Next::Gone;
-            }
-            HeadRead::Failed(reason) => return client.refuse(reason, true, false, "").await,
+    match client.read_head(incomplete).await {
+        HeadRead::Whole => {}
+        HeadRead::Closed => return Next::Gone,
+        HeadRead::Nothing => return Next::Again,
+        HeadRead::Failed(Reason::ClientGone) => {
+            report(client.cx, Reason::ClientGone, || format!("{} before the head's end", client.request_line()));
+            return Next::Gone;
         }
-        let mut out = client.reservation.as_ref().map(Reservation::take).expect("reserved above");
-        match prepare(client, &mut out) {
-            Ok(Some((request, len))) => break (request, out, len),
-            Ok(None) if !client.read_past_empty_lines() => return Next::Gone,
-            Ok(None) => {}
-            Err(refusal) => return refuse(client, refusal).await,
-        }
+        HeadRead::Failed(reason) => return client.refuse(reason, true, false, "").await,
+    }
+    let mut out = client.reservation().take();
+    let (request, len) = match prepare(client, &mut out) {
+        Ok(Some(prepared)) => prepared,
+        Ok(None) => return client.refuse(Reason::Internal, true, false, "").await, // its end was found
+        Err(refusal) => return refuse(client, refusal).await,
     };
     client.requests += 1;
     client.cx.stats().requests.add(1);
     client.cx.listener_stats(client.listener).requests.add(1);
-    client.cx.stats().in_flight.add(1);
-    let next = attempts(client, &request, out, len).await;
-    client.cx.stats().in_flight.sub(1);
-    next
+    let _running = InFlight::new(client.cx);
+    attempts(client, &request, out, len).await
+}
+
+/// Counts a running exchange, also through a panic.
+struct InFlight<'a>(&'a WorkerStats);
+
+impl<'a> InFlight<'a> {
+    fn new<D: Driver>(cx: &'a Context<D>) -> Self {
+        cx.stats().in_flight.add(1);
+        Self(cx.stats())
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.sub(1);
+    }
 }
 
 /// A refusal keeps the connection only if the request had no body to be read past.
@@ -128,6 +141,9 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
                 }
                 Outcome::Upgraded { socket, early } => return upgrade(client, request, picked, socket, early).await,
                 Outcome::Refused(reason) => return client.refuse(reason, true, request.facts.is_head, "").await,
+                Outcome::Failed { reason: Reason::ClientGone, .. } => {
+                    return client.refuse(Reason::ClientGone, true, false, "").await;
+                }
                 Outcome::Failed { reason, stale, .. } if reused && stale => {
                     // The backend had closed it: our pool's matter, not the server's fault.
                     cx.log(
@@ -170,7 +186,7 @@ fn take_pooled<D: Driver>(picked: &Picked<D>, request: &Request<'_>) -> Option<S
 }
 
 fn again<D: Driver>(client: &Client<'_, D>) -> Option<(Lease, usize)> {
-    let mut out = client.reservation.as_ref()?.take();
+    let mut out = client.reservation().take();
     let (_, len) = prepare(client, &mut out).ok()??;
     Some((out, len))
 }

@@ -4,9 +4,10 @@ mod answer;
 mod attempt;
 mod client;
 mod exchange;
+#[cfg(test)]
+mod tests;
 
 use super::Context;
-use crate::limits;
 use crate::proto::reason::Reason;
 use crate::ring::{Descriptor, Driver};
 use client::{Client, Waited};
@@ -92,6 +93,3 @@ fn report<D: Driver>(cx: &Context<D>, reason: Reason, what: impl FnOnce() -> Str
     };
     cx.log(level, format!("{}: {}", reason.name(), what()));
 }
-
-/// Requests on one connection are bounded by its server's configuration; this bounds them before any is known.
-const FIRST_HEAD_TIMEOUT: u64 = limits::CLIENT_HEADER_TIMEOUT_DEFAULT;

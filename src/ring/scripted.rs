@@ -1,0 +1,446 @@
+//! A driver without a kernel, for tests: sockets are queues in memory, time is virtual, and a script of faults bends what a
+//! kernel may legally do (short reads and writes, late and reordered completions, EAGAIN after readiness, errors).
+//!
+//! Bytes of a send are read through the operation's pointer when it *completes*, not when it is submitted: memory that was
+//! given up early shows here, and under Miri as undefined behaviour.
+
+use super::driver::{Completion, Descriptor, Domain, Driver, Notify, Operation, Shutdown};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the kernel is bent to do. The default bends nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// At most so many bytes per recv; 0: as many as fit.
+    pub read_most: usize,
+    /// At most so many bytes per send; 0: all.
+    pub write_most: usize,
+    /// Completions are late by up to so many turns, and overtake one another; 0: at once, in order.
+    pub late_turns: u64,
+    /// Every n-th recv after readiness says EAGAIN though bytes are there, and readiness is told again; 0: never.
+    pub recv_eagain: u64,
+    /// Every n-th send says EAGAIN; 0: never.
+    pub send_eagain: u64,
+    /// Every n-th read poll ends (no F_MORE) with its first event; 0: never.
+    pub poll_ends: u64,
+    /// The next sockets made fail with this errno.
+    pub socket_errors: VecDeque<i32>,
+}
+
+/// One end of a connection, as the code under test holds it.
+#[derive(Debug, Default)]
+pub struct End {
+    /// Bytes that the peer sent and nobody read.
+    pub inbox: VecDeque<u8>,
+    /// The peer sent FIN.
+    pub fin: bool,
+    /// The peer reset the connection: reading and writing fail with this.
+    pub error: Option<i32>,
+    /// Bytes that the code under test sent.
+    pub outbox: Vec<u8>,
+    /// It sent FIN.
+    pub finished: bool,
+    /// Its close will reset.
+    pub resets: bool,
+    /// It is closed.
+    pub closed: bool,
+    /// Nobody takes its bytes: sends do not complete.
+    pub stalled: bool,
+    /// Connections waiting to be accepted, for a listener; negative: an errno.
+    pub backlog: VecDeque<i32>,
+    /// user_data of its armed poll.
+    poll: Option<u64>,
+    accept: Option<u64>,
+    /// Something happened since the last event was told.
+    news: bool,
+}
+
+struct Pending {
+    due: u64,
+    order: u64,
+    operation: Operation,
+    user_data: u64,
+}
+
+/// The world behind the driver.
+#[derive(Default)]
+pub struct World {
+    /// All ends ever made, by descriptor.
+    pub ends: BTreeMap<i32, End>,
+    /// The faults in force.
+    pub faults: Faults,
+    /// Descriptors that connect() made, in order, not yet looked at by the test.
+    pub connected: VecDeque<i32>,
+    /// Results for the coming connects; 0 when empty.
+    pub connect_results: VecDeque<i32>,
+    /// Connects neither succeed nor fail.
+    pub hold_connects: bool,
+    /// Connects and stalled sends: in the kernel's hands until something changes.
+    held: Vec<Pending>,
+    /// Turns so far.
+    pub turns: u64,
+    now: u64,
+    seed: u64,
+    next_descriptor: i32,
+    order: u64,
+    recvs: u64,
+    sends: u64,
+    polls: u64,
+    pending: Vec<Pending>,
+    completions: VecDeque<Completion>,
+}
+
+/// The driver, and the test's hold on its world.
+#[derive(Clone)]
+pub struct Scripted {
+    world: Rc<RefCell<World>>,
+    notified: Arc<AtomicBool>,
+}
+
+impl World {
+    /// A connection that the code under test will get by accept or adopt.
+    pub fn open(&mut self) -> Descriptor {
+        self.next_descriptor += 1;
+        self.ends.insert(self.next_descriptor, End::default());
+        Descriptor(self.next_descriptor)
+    }
+
+    /// The end behind a descriptor.
+    pub fn end(&mut self, descriptor: Descriptor) -> &mut End {
+        self.ends.get_mut(&descriptor.0).expect("the test knows its descriptors")
+    }
+
+    /// The peer sends bytes.
+    pub fn feed(&mut self, descriptor: Descriptor, bytes: &[u8]) {
+        let end = self.end(descriptor);
+        end.inbox.extend(bytes);
+        end.news = true;
+    }
+
+    /// The peer sends FIN.
+    pub fn fin(&mut self, descriptor: Descriptor) {
+        let end = self.end(descriptor);
+        end.fin = true;
+        end.news = true;
+    }
+
+    /// The connection breaks with this errno.
+    pub fn break_off(&mut self, descriptor: Descriptor, errno: i32) {
+        let end = self.end(descriptor);
+        end.error = Some(errno);
+        end.news = true;
+    }
+
+    /// A completion that the kernel never owed.
+    pub fn forge(&mut self, completion: Completion) {
+        self.completions.push_back(completion);
+    }
+
+    /// user_data of all that is pending, for forging.
+    pub fn pending(&self) -> Vec<u64> {
+        self.pending.iter().map(|p| p.user_data).chain(self.ends.values().filter_map(|e| e.poll)).collect()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, ms: u64) {
+        self.now += ms * 1_000_000;
+    }
+
+    fn random(&mut self, below: u64) -> u64 {
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.seed >> 33) % below.max(1)
+    }
+
+    fn every(count: &mut u64, nth: u64) -> bool {
+        *count += 1;
+        nth > 0 && count.is_multiple_of(nth)
+    }
+
+    fn complete(&mut self, user_data: u64, result: i32, more: bool) {
+        self.completions.push_back(Completion { user_data, result, more });
+    }
+
+    fn submit(&mut self, operation: Operation, user_data: u64) {
+        self.order += 1;
+        let late = self.faults.late_turns;
+        let due = self.turns + if late > 0 { self.random(late + 1) } else { 0 };
+        self.pending.push(Pending { due, order: self.order, operation, user_data });
+    }
+
+    /// Completes what is due.
+    fn work(&mut self) {
+        let turns = self.turns;
+        for held in std::mem::take(&mut self.held) {
+            match held.operation {
+                Operation::Send(d, ..) if !self.ends[&d.0].stalled || self.ends[&d.0].error.is_some() => {
+                    self.pending.push(held)
+                }
+                _ => self.held.push(held),
+            }
+        }
+        // One at a time: a cancellation finds whatever is still pending, due or not.
+        let next = |pending: &[Pending]| {
+            let due = pending.iter().enumerate().filter(|(_, p)| p.due <= turns);
+            due.min_by_key(|(_, p)| (p.due, p.order)).map(|(at, _)| at)
+        };
+        while let Some(at) = next(&self.pending) {
+            let pending = self.pending.remove(at);
+            self.perform(pending);
+        }
+        let descriptors: Vec<i32> = self.ends.keys().copied().collect();
+        for descriptor in descriptors {
+            self.tell(descriptor);
+        }
+    }
+
+    fn perform(&mut self, pending: Pending) {
+        let (operation, user_data) = (pending.operation, pending.user_data);
+        match operation {
+            Operation::Cancel(target) => {
+                let before = self.pending.len() + self.held.len();
+                self.pending.retain(|p| p.user_data != target);
+                self.held.retain(|p| p.user_data != target);
+                let cancelled = before - self.pending.len() - self.held.len();
+                let ends = self.ends.values_mut();
+                let armed =
+                    ends.filter_map(|end| [&mut end.poll, &mut end.accept].into_iter().find(|a| **a == Some(target)));
+                let found = cancelled + armed.map(|armed| *armed = None).count();
+                for _ in 0..found {
+                    self.complete(target, -libc::ECANCELED, false);
+                }
+                self.complete(user_data, if found > 0 { 0 } else { -libc::ENOENT }, false);
+            }
+            Operation::PollRead(d) => {
+                let end = self.ends.get_mut(&d.0).expect("polls name open sockets");
+                assert!(!end.closed && end.poll.is_none(), "one poll per open socket");
+                end.poll = Some(user_data);
+                end.news = true;
+            }
+            Operation::Accept(d) => {
+                let end = self.ends.get_mut(&d.0).expect("accepts name listeners");
+                end.accept = Some(user_data);
+            }
+            Operation::PollWrite(d) => {
+                assert!(!self.ends[&d.0].closed);
+                self.complete(user_data, i32::from(libc::POLLOUT), false);
+            }
+            Operation::Connect(..) if self.hold_connects => self.held.push(pending),
+            Operation::Connect(d, address, len) => {
+                assert!(!address.is_null() && len > 0);
+                // SAFETY: the submitter keeps the address valid until this completion; its family is its first field.
+                let family = unsafe { (*address).sa_family };
+                assert!([libc::AF_INET, libc::AF_INET6, libc::AF_UNIX].contains(&i32::from(family)));
+                let result = self.connect_results.pop_front().unwrap_or(0);
+                if result == 0 {
+                    self.connected.push_back(d.0);
+                }
+                self.complete(user_data, result, false);
+            }
+            Operation::Send(d, data, len) => self.send(d, data, len, user_data),
+        }
+    }
+
+    fn send(&mut self, d: Descriptor, data: *const u8, len: u32, user_data: u64) {
+        let again = Self::every(&mut self.sends, self.faults.send_eagain);
+        let most = if self.faults.write_most == 0 { usize::MAX } else { self.faults.write_most };
+        let end = self.ends.get_mut(&d.0).expect("sends name open sockets");
+        assert!(!end.closed, "a socket is closed only after its last completion");
+        assert!(!end.finished, "nothing is sent behind FIN");
+        let result = match end.error {
+            Some(errno) => -errno,
+            None if end.stalled => {
+                let operation = Operation::Send(d, data, len);
+                self.held.push(Pending { due: 0, order: 0, operation, user_data });
+                return;
+            }
+            None if again => -libc::EAGAIN,
+            None => {
+                let n = (len as usize).min(most);
+                // SAFETY: the submitter keeps these bytes valid and unchanged until this completion.
+                end.outbox.extend_from_slice(unsafe { std::slice::from_raw_parts(data, n) });
+                n as i32
+            }
+        };
+        self.complete(user_data, result, false);
+    }
+
+    /// Tells a socket's news to its armed poll or accept.
+    fn tell(&mut self, descriptor: i32) {
+        let ends_now = self.faults.poll_ends;
+        let end = self.ends.get_mut(&descriptor).expect("listed");
+        if let Some(user_data) = end.accept {
+            while let Some(accepted) = end.backlog.pop_front() {
+                // An error ends a multishot accept.
+                self.completions.push_back(Completion { user_data, result: accepted, more: accepted >= 0 });
+                if accepted < 0 {
+                    end.accept = None;
+                    break;
+                }
+            }
+        }
+        let Some(user_data) = end.poll.filter(|_| end.news) else { return };
+        let mut mask = 0;
+        if !end.inbox.is_empty() || end.fin {
+            mask |= libc::POLLIN;
+        }
+        if end.fin {
+            mask |= libc::POLLRDHUP;
+        }
+        if end.error.is_some() {
+            mask |= libc::POLLIN | libc::POLLERR | libc::POLLHUP;
+        }
+        if mask == 0 {
+            return;
+        }
+        end.news = false;
+        let more = !Self::every(&mut self.polls, ends_now);
+        if !more {
+            end.poll = None;
+        }
+        self.complete(user_data, i32::from(mask), more);
+    }
+}
+
+impl Scripted {
+    /// A world with these faults, repeatable from `seed`.
+    pub fn new(seed: u64, faults: Faults) -> Self {
+        let world = World { seed, faults, now: 1_000_000_000, next_descriptor: 100, ..World::default() };
+        Self { world: Rc::new(RefCell::new(world)), notified: Arc::default() }
+    }
+
+    /// The world, for the test.
+    pub fn world(&self) -> std::cell::RefMut<'_, World> {
+        self.world.borrow_mut()
+    }
+}
+
+impl Driver for Scripted {
+    fn now(&self) -> u64 {
+        self.world.borrow().now
+    }
+
+    fn random(&mut self) -> u64 {
+        self.world().random(u64::MAX)
+    }
+
+    fn notify(&self) -> Notify {
+        let notified = self.notified.clone();
+        Arc::new(move || notified.store(true, Ordering::Release))
+    }
+
+    unsafe fn submit(&mut self, operation: Operation, user_data: u64) {
+        self.world().submit(operation, user_data);
+    }
+
+    fn wait(&mut self, timeout_ns: Option<u64>, out: &mut Vec<Completion>) -> io::Result<()> {
+        let mut world = self.world();
+        world.turns += 1;
+        world.now += 1_000; // even a busy turn takes a microsecond
+        world.work();
+        if world.completions.is_empty() && world.pending.is_empty() && !self.notified.swap(false, Ordering::AcqRel) {
+            world.now += timeout_ns.unwrap_or(0); // nothing else can happen: time jumps
+        }
+        let most = crate::limits::COMPLETIONS_PER_TURN.min(world.completions.len());
+        out.extend(world.completions.drain(..most));
+        Ok(())
+    }
+
+    fn recv(&mut self, socket: Descriptor, buffer: &mut [u8]) -> io::Result<usize> {
+        assert!(!buffer.is_empty(), "a recv of nothing looks like FIN");
+        let mut world = self.world();
+        let world = &mut *world;
+        let again = World::every(&mut world.recvs, world.faults.recv_eagain);
+        let most = world.faults.read_most;
+        let end = world.ends.get_mut(&socket.0).expect("an open socket");
+        assert!(!end.closed);
+        if again {
+            end.news = true;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if let Some(errno) = end.error {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        if end.inbox.is_empty() {
+            return if end.fin { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
+        }
+        let n = buffer.len().min(end.inbox.len()).min(if most == 0 { usize::MAX } else { most });
+        for (slot, byte) in buffer.iter_mut().zip(end.inbox.drain(..n)) {
+            *slot = byte;
+        }
+        // A kernel tells readiness again only for news; a capped read here is like bytes that arrived meanwhile.
+        end.news |= most > 0 && !end.inbox.is_empty();
+        Ok(n)
+    }
+
+    fn peek(&mut self, socket: Descriptor) -> io::Result<usize> {
+        let mut world = self.world();
+        let end = world.end(socket);
+        match end.error {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None if !end.inbox.is_empty() => Ok(1),
+            None if end.fin => Ok(0),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn socket(&mut self, _: Domain) -> io::Result<Descriptor> {
+        let mut world = self.world();
+        match world.faults.socket_errors.pop_front() {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => Ok(world.open()),
+        }
+    }
+
+    fn accept(&mut self, listener: Descriptor) -> io::Result<Descriptor> {
+        let accepted = self.world().end(listener).backlog.pop_front();
+        accepted.filter(|&a| a >= 0).map(Descriptor).ok_or(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn peer(&mut self, _: Descriptor) -> io::Result<Option<SocketAddr>> {
+        Ok(Some(([192, 0, 2, 1], 12345).into()))
+    }
+
+    fn shutdown(&mut self, socket: Descriptor, half: Shutdown) -> io::Result<()> {
+        let mut world = self.world();
+        let end = world.end(socket);
+        assert!(!end.closed);
+        end.finished = true;
+        if half == Shutdown::Both {
+            end.error = Some(libc::EPIPE);
+            end.news = true;
+        }
+        Ok(())
+    }
+
+    fn reset_on_close(&mut self, socket: Descriptor) {
+        self.world().end(socket).resets = true;
+    }
+
+    fn refuse_new(&mut self, _: Descriptor) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn close(&mut self, descriptor: Descriptor) {
+        let mut world = self.world();
+        let pending = |p: &Pending| match p.operation {
+            Operation::Send(d, ..) | Operation::Connect(d, ..) | Operation::PollRead(d) | Operation::PollWrite(d) => {
+                d == descriptor
+            }
+            Operation::Accept(d) => d == descriptor,
+            Operation::Cancel(_) => false,
+        };
+        assert!(
+            !world.pending.iter().chain(&world.held).any(pending),
+            "closed with an operation in the kernel's hands"
+        );
+        let end = world.end(descriptor);
+        assert!(!end.closed, "closed twice");
+        assert!(end.poll.is_none() && end.accept.is_none(), "closed with a poll or accept armed");
+        end.closed = true;
+    }
+}

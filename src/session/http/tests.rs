@@ -1,0 +1,279 @@
+//! Whole exchanges on the scripted driver: the same code as on io_uring, with a kernel that is as awkward as kernels may be.
+
+use super::serve;
+use crate::config;
+use crate::log;
+use crate::ring::scripted::{Faults, Scripted};
+use crate::ring::{Descriptor, Reactor};
+use crate::session::Context;
+use crate::stats::Stats;
+use crate::upstream::Upstreams;
+use std::rc::Rc;
+use std::sync::Arc;
+
+struct House {
+    driver: Scripted,
+    reactor: Reactor<Scripted>,
+    cx: Rc<Context<Scripted>>,
+    stats: Arc<Stats>,
+}
+
+impl House {
+    /// One worker with one listener over two servers.
+    fn new(seed: u64, faults: Faults) -> Self {
+        let text = r#"
+            [upstream.backend]
+            server = ["127.0.0.1:3001", "127.0.0.1:3002"]
+            [[server]]
+            listen = "127.0.0.1:8080"
+            [server.location."/"]
+            proxy_pass = "http://backend"
+            proxy_connect_timeout = "2s"
+        "#;
+        let plan = Arc::new(config::load_str("test.toml", text).expect("a good configuration").plan);
+        let driver = Scripted::new(seed, faults);
+        let reactor = Reactor::new(driver.clone(), 60, 4);
+        let stats = Arc::new(Stats::new(&plan, 1));
+        let upstreams = Rc::new(Upstreams::new(reactor.clone(), &plan, stats.clone(), 0).expect("plain addresses"));
+        reactor.spawn(upstreams.clone().tend());
+        let (log, _) = log::channel(log::Level::Info);
+        let cx = Rc::new(Context::new(reactor.clone(), plan, upstreams, stats.clone(), 0, log));
+        Self { driver, reactor, cx, stats }
+    }
+
+    /// A client connects.
+    fn client(&self) -> Descriptor {
+        let client = self.driver.world().open();
+        self.reactor.spawn(serve(self.cx.clone(), client, 0));
+        client
+    }
+
+    /// Turns until `done`, within a bound.
+    fn until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        for _ in 0..200_000 {
+            if done(self) {
+                return;
+            }
+            self.reactor.turn().expect("a scripted ring does not fail");
+        }
+        for (descriptor, end) in &self.driver.world().ends {
+            println!("{descriptor}: {end:?}");
+        }
+        panic!("never: {what}; {:?}", self.reactor.gauges());
+    }
+
+    /// The next connection made to a backend.
+    fn backend(&self) -> Descriptor {
+        self.until("a connection to a backend", |house| !house.driver.world().connected.is_empty());
+        Descriptor(self.driver.world().connected.pop_front().expect("just seen"))
+    }
+
+    fn sent(&self, to: Descriptor) -> Vec<u8> {
+        self.driver.world().end(to).outbox.clone()
+    }
+
+    fn await_sent(&self, to: Descriptor, bytes: &[u8]) {
+        let ends = |house: &Self| house.sent(to).ends_with(bytes);
+        self.until(&format!("{:?} was sent", String::from_utf8_lossy(bytes)), ends);
+    }
+
+    /// Everything is idle, with `client` still connected.
+    fn idle_but(&self, client: Descriptor, pooled: usize) {
+        self.until("the client is idle", |house| {
+            let gauges = house.reactor.gauges();
+            (gauges.tasks, gauges.buffers_small, gauges.sockets) == (2, 0, pooled + 1)
+        });
+        assert!(!self.driver.world().end(client).closed);
+    }
+
+    /// Nothing is left but the worker's own: `tend` and its timer, and pooled connections.
+    fn idle(&self, pooled: usize) {
+        self.until("everything is given back", |house| {
+            let gauges = house.reactor.gauges();
+            (gauges.tasks, gauges.op_slots, gauges.buffers_small, gauges.buffers_large) == (1, 0, 0, 0)
+                && gauges.sockets == pooled
+        });
+        assert_eq!(self.reactor.gauges().stale_completions, 0);
+        assert_eq!(self.stats.groups[0].in_flight(0) + self.stats.groups[0].in_flight(1), 0);
+    }
+}
+
+/// Without the interior of chunks: data only. Framing may be cut anywhere, data may not.
+fn dechunk(mut raw: &[u8]) -> Vec<u8> {
+    let mut data = Vec::new();
+    loop {
+        let line = raw.windows(2).position(|w| w == b"\r\n").expect("a chunk-size line");
+        let size = usize::from_str_radix(std::str::from_utf8(&raw[..line]).unwrap(), 16).unwrap();
+        raw = &raw[line + 2..];
+        if size == 0 {
+            assert_eq!(raw, b"\r\n", "the body's end");
+            return data;
+        }
+        data.extend_from_slice(&raw[..size]);
+        assert_eq!(&raw[size..size + 2], b"\r\n");
+        raw = &raw[size + 2..];
+    }
+}
+
+fn split_head(message: &[u8]) -> (String, &[u8]) {
+    let end = message.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
+    (String::from_utf8(message[..end].to_vec()).unwrap(), &message[end..])
+}
+
+/// One client, two requests in a row: a chunked upload answered in chunks, then a pipelined GET with a fixed length.
+fn converse(house: &House) {
+    let client = house.client();
+    let body: Vec<u8> = (0..500u32).flat_map(|i| i.to_le_bytes()).collect();
+    let (first_half, second_half) = body.split_at(900);
+    let mut request = b"POST /up HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    request.extend(format!("{:x};ext=1\r\n", first_half.len()).bytes().chain(first_half.iter().copied()));
+    house.driver.world().feed(client, &request);
+    let backend = house.backend();
+    let mut rest = format!("\r\n{:X}\r\n", second_half.len()).into_bytes();
+    rest.extend(second_half.iter().copied().chain(*b"\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: a.example\r\n\r\n"));
+    house.driver.world().feed(client, &rest);
+    house.await_sent(backend, b"0\r\n\r\n");
+    let sent = house.sent(backend);
+    let (head, chunks) = split_head(&sent);
+    assert!(head.starts_with("POST /up HTTP/1.1\r\nHost: a.example\r\n"), "{head}");
+    assert!(
+        head.contains("X-Forwarded-For: 192.0.2.1\r\n") && head.contains("Transfer-Encoding: chunked\r\n"),
+        "{head}"
+    );
+    assert_eq!(dechunk(chunks), body);
+
+    let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    house.driver.world().feed(backend, answer);
+    house.await_sent(client, b"0\r\n\r\n");
+    let got = house.sent(client);
+    let (head, chunks) = split_head(&got);
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && !head.contains("Connection"), "{head}");
+    assert_eq!(dechunk(chunks), b"hello world");
+
+    // The next server gets the pipelined request; the first one's connection is pooled.
+    let second = house.backend();
+    house.await_sent(second, b"\r\n\r\n");
+    assert!(house.sent(second).starts_with(b"GET /next HTTP/1.1\r\n"));
+    house.driver.world().feed(second, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext");
+    house.await_sent(client, b"\r\n\r\nnext");
+    house.driver.world().fin(client);
+    house.idle(2);
+    assert!(house.driver.world().end(client).closed);
+    assert!(!house.driver.world().end(client).resets);
+}
+
+#[test]
+fn an_exchange_on_a_kind_kernel() {
+    converse(&House::new(1, Faults::default()));
+}
+
+#[test]
+fn an_exchange_on_an_awkward_kernel() {
+    let seeds = if cfg!(miri) { 4 } else { 200 };
+    for seed in 0..seeds {
+        println!("seed {seed}");
+        converse(&House::new(
+            seed,
+            Faults {
+                read_most: [0, 1, 7, 100][(seed % 4) as usize],
+                write_most: [0, 3, 50][(seed % 3) as usize],
+                late_turns: [0, 2, 5, 20, 1][(seed % 5) as usize],
+                recv_eagain: [0, 2, 3][(seed / 4 % 3) as usize],
+                send_eagain: [0, 2, 5][(seed / 3 % 3) as usize],
+                poll_ends: [0, 1, 2][(seed / 5 % 3) as usize],
+                ..Faults::default()
+            },
+        ));
+    }
+}
+
+#[test]
+fn servers_that_cannot_be_reached_are_passed_over() {
+    let house = House::new(1, Faults::default());
+    // ENOBUFS for the first socket, then a second server that answers.
+    house.driver.world().faults.socket_errors.push_back(libc::ENOBUFS);
+    let client = house.client();
+    house.driver.world().feed(client, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+    let backend = house.backend();
+    house.await_sent(backend, b"\r\n\r\nok");
+    house.driver.world().feed(backend, b"HTTP/1.1 204 No Content\r\n\r\n");
+    house.await_sent(client, b"\r\n\r\n");
+    // Both refuse: 502 with the reason's name, and the connection lives on.
+    house.driver.world().fin(backend);
+    house.driver.world().connect_results.extend([-libc::ECONNREFUSED, -libc::ECONNREFUSED]);
+    house.driver.world().feed(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    house.until("an error page", |house| {
+        let sent = String::from_utf8(house.sent(client)).unwrap();
+        sent.contains("HTTP/1.1 502 ") && sent.contains("X-Ringgate-Reason: connect_refused")
+    });
+    assert!(!house.driver.world().end(client).finished);
+    house.driver.world().fin(client);
+    house.idle(0);
+}
+
+#[test]
+fn a_connection_that_never_opens_times_out() {
+    let house = House::new(1, Faults::default());
+    house.driver.world().faults.late_turns = 0;
+    let client = house.client();
+    house.driver.world().feed(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    house.driver.world().hold_connects = true;
+    house.until("504", |house| house.sent(client).starts_with(b"HTTP/1.1 504 "));
+    assert!(String::from_utf8(house.sent(client)).unwrap().contains("connect_timeout"));
+    house.driver.world().fin(client);
+    house.idle(0);
+}
+
+#[test]
+fn a_dead_pooled_connection_is_replaced() {
+    for (method, resent) in [("GET", true), ("POST", false)] {
+        let house = House::new(1, Faults::default());
+        let client = house.client();
+        for _ in 0..2 {
+            // Fills the pools of both servers.
+            house.driver.world().feed(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            let backend = house.backend();
+            house.await_sent(backend, b"\r\n\r\n");
+            house.driver.world().feed(backend, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            house.await_sent(client, b"\r\n\r\n");
+        }
+        house.idle_but(client, 2);
+        // The pooled connection dies at the very moment it is used: bytes were accepted, then EPIPE and reset.
+        let answers = house.sent(client).len();
+        let pooled: Vec<i32> =
+            house.driver.world().ends.iter().filter(|(d, e)| **d != client.0 && !e.closed).map(|(d, _)| *d).collect();
+        house
+            .driver
+            .world()
+            .feed(client, format!("{method} /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").as_bytes());
+        house.until("a pooled connection is used", |house| {
+            pooled.iter().any(|&d| String::from_utf8_lossy(&house.sent(Descriptor(d))).contains(" /x "))
+        });
+        let used =
+            pooled.iter().copied().find(|&d| String::from_utf8_lossy(&house.sent(Descriptor(d))).contains(" /x "));
+        house.driver.world().break_off(Descriptor(used.unwrap()), libc::ECONNRESET);
+        if resent {
+            let fresh = house.backend();
+            house.await_sent(fresh, b"\r\n\r\n");
+            house.driver.world().feed(fresh, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfresh");
+            house.await_sent(client, b"fresh");
+        } else {
+            // RFC 9110 9.2.2: the backend may have acted on it.
+            house.until("502", |house| house.sent(client)[answers..].starts_with(b"HTTP/1.1 502 "));
+            assert!(house.driver.world().connected.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_exchange() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    house.driver.world().feed(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let backend = house.backend();
+    house.await_sent(backend, b"\r\n\r\n");
+    house.driver.world().break_off(client, libc::ECONNRESET);
+    house.idle(0);
+    assert!(house.driver.world().end(backend).closed, "the backend is not kept waiting");
+    assert_eq!(house.stats.workers[0].errors[crate::proto::reason::Reason::ClientGone.index()].get(), 1);
+}
