@@ -49,6 +49,13 @@ pub const BUFFERS_SMALL_MAX: u32 = 4096 * EXCHANGE_BUFFERS;
 /// Large buffers of one worker: 32 MiB. An exchange that gets none goes on with its small ones.
 pub const BUFFERS_LARGE_MAX: u32 = 512;
 
+/// Bytes of a pooled pipe. A pipe of the default 64 KiB has 16 slots, and a segment may use a whole one for 1448 bytes.
+pub const PIPE_BYTES: usize = 256 * 1024;
+/// Pipes of one worker. 16 workers x 16 x 256 KiB are the 64 MiB that an unprivileged user may have (pipe-user-pages-soft).
+pub const PIPES_MAX: u32 = 16;
+/// Bytes certain to follow from which a body is spliced instead of copied. Measured: perf/README.md.
+pub const SPLICE_MIN: u64 = 256 * 1024;
+
 // ---- Connections -------------------------------------------------------------------------------------------------------
 
 /// Client connections of one worker; beyond them a new one is closed at once and counted. `worker_connections` overrides.
@@ -123,6 +130,12 @@ pub const BUFFER_WAIT_MAX: u64 = 10_000;
 pub const CLOSE_FLUSH_MAX: u64 = 30_000;
 /// Accepting pauses this long when descriptors run out, or the loop would spin on EMFILE.
 pub const ACCEPT_PAUSE: u64 = 100;
+/// TCP keep-alive of passthrough connections: seconds of silence before the first probe, between probes, and how many.
+pub const TCP_KEEPALIVE_IDLE: i32 = 60;
+/// See `TCP_KEEPALIVE_IDLE`.
+pub const TCP_KEEPALIVE_INTERVAL: i32 = 10;
+/// See `TCP_KEEPALIVE_IDLE`.
+pub const TCP_KEEPALIVE_PROBES: i32 = 6;
 /// One tick of the timer wheel: a deadline fires within one tick after it.
 pub const TICK: u64 = 64;
 /// A block of round-robin tickets that lay unused this long is thrown away (design section 6).

@@ -108,6 +108,14 @@ pub struct WorkerStats {
     pub bytes_in: Counter,
     /// Bytes sent to clients.
     pub bytes_out: Counter,
+    /// Body and stream bytes that were spliced.
+    pub bytes_spliced: Counter,
+    /// Body and stream bytes that were copied.
+    pub bytes_copied: Counter,
+    /// Gauge: pipes open.
+    pub pipes: Counter,
+    /// How often a pipe was wanted and none could be had.
+    pub pipe_failures: Counter,
     /// Gauge: small buffers in use.
     pub buffers_small_out: Counter,
     /// Gauge: large buffers in use.
@@ -178,6 +186,10 @@ impl WorkerStats {
             errors: [const { Counter(AtomicU64::new(0)) }; Reason::COUNT],
             bytes_in: Counter::default(),
             bytes_out: Counter::default(),
+            bytes_spliced: Counter::default(),
+            bytes_copied: Counter::default(),
+            pipes: Counter::default(),
+            pipe_failures: Counter::default(),
             buffers_small_out: Counter::default(),
             buffers_large_out: Counter::default(),
             buffers_waiting: Counter::default(),

@@ -57,6 +57,17 @@ pub enum Domain {
     Unix,
 }
 
+/// A new pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PipeEnds {
+    /// Where bytes come out.
+    pub read: Descriptor,
+    /// Where bytes go in.
+    pub write: Descriptor,
+    /// Bytes that it holds.
+    pub capacity: usize,
+}
+
 /// Wakes the thread that waits in [`Driver::wait`]; may be called from any thread.
 pub type Notify = Arc<dyn Fn() + Send + Sync>;
 
@@ -91,6 +102,16 @@ pub trait Driver: 'static {
     fn peer(&mut self, socket: Descriptor) -> io::Result<Option<SocketAddr>>;
     /// shutdown(2), done directly: IORING_OP_SHUTDOWN always runs on a kernel worker thread.
     fn shutdown(&mut self, socket: Descriptor, half: Shutdown) -> io::Result<()>;
+    /// A non-blocking pipe of `bytes` bytes if the kernel grants it (pipe-user-pages-soft), else of what it gives.
+    fn pipe(&mut self, bytes: usize) -> io::Result<PipeEnds>;
+    /// splice(2) of at most `most` bytes from a socket into an empty pipe; 0 at FIN.
+    fn splice_in(&mut self, from: Descriptor, pipe: Descriptor, most: usize) -> io::Result<usize>;
+    /// splice(2) of at most `most` bytes from a pipe to a socket. `more` follow at once (SPLICE_F_MORE).
+    fn splice_out(&mut self, pipe: Descriptor, to: Descriptor, most: usize, more: bool) -> io::Result<usize>;
+    /// Bytes sent that the peer has not acknowledged (SIOCOUTQ).
+    fn unacknowledged(&mut self, socket: Descriptor) -> usize;
+    /// TCP keep-alive, so that a peer that vanished is noticed though nothing is sent; a no-op for unix sockets.
+    fn keep_alive(&mut self, socket: Descriptor);
     /// SO_LINGER with zero seconds: the coming close sends RST.
     fn reset_on_close(&mut self, socket: Descriptor);
     /// Makes the kernel drop new SYNs to this listener, so that its accept queue can be emptied for good. Handshakes under way

@@ -14,6 +14,7 @@ pub mod buffers;
 pub mod driver;
 pub mod executor;
 mod ops;
+mod pipes;
 mod reactor;
 pub mod sockaddr;
 mod socket;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use buffers::{Buffers, Lease, Owner, Reservation, Size};
 pub use driver::{Descriptor, Driver};
+pub use pipes::Pipe;
 pub use reactor::{Gauges, Reactor, Watched};
 pub use socket::{Listener, Socket, SocketId};
 pub use timers::{Elapsed, Timer};

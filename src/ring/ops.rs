@@ -48,12 +48,15 @@ pub(super) enum Op {
     Connect { socket: u32, address: Box<KernelAddress> },
     /// Accepts until cancelled.
     Accept { socket: u32 },
+    /// Waits for room to write into, for a splice.
+    Room { socket: u32 },
 }
 
 impl Op {
     pub(super) fn socket(&self) -> u32 {
         match self {
-            Self::Send { socket, .. } | Self::Connect { socket, .. } | Self::Accept { socket } => *socket,
+            Self::Send { socket, .. } | Self::Connect { socket, .. } => *socket,
+            Self::Accept { socket } | Self::Room { socket } => *socket,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::buffers::Buffers;
 use super::driver::{Completion, Descriptor, Driver, Operation};
 use super::executor::{Executor, Mailbox};
 use super::ops::{Op, Ops, Target};
+use super::pipes::Pipes;
 use super::socket::{Entry, Listener, Socket, SocketId};
 use super::timers::{Timer, Timers};
 use crate::limits;
@@ -42,6 +43,12 @@ pub struct Gauges {
     pub buffers_large: u32,
     /// Reservations waiting for buffers.
     pub buffers_waiting: usize,
+    /// Pipes on loan, and open in all.
+    pub pipes: u32,
+    /// See `pipes`.
+    pub pipes_open: usize,
+    /// How often a pipe was wanted and none could be had.
+    pub pipe_failures: u64,
     /// Tasks that panicked since the start.
     pub panics: u64,
     /// Completions that named nothing alive: our bug if it is not zero.
@@ -55,6 +62,7 @@ pub(super) struct Inner<D: Driver> {
     pub(super) executor: Executor,
     pub(super) timers: Timers,
     pub(super) buffers: Buffers,
+    pub(super) pipes: RefCell<Pipes>,
     pub(super) ops: RefCell<Ops>,
     pub(super) sockets: RefCell<Slab<Entry>>,
     pub(super) generation: Cell<u32>,
@@ -84,6 +92,7 @@ impl<D: Driver> Reactor<D> {
             driver: RefCell::new(driver),
             timers: Timers::new(now / 1_000_000),
             buffers: Buffers::new(buffers_small, buffers_large),
+            pipes: RefCell::new(Pipes::new(limits::PIPES_MAX)),
             ops: RefCell::default(),
             sockets: RefCell::default(),
             generation: Cell::new(0),
@@ -145,7 +154,11 @@ impl<D: Driver> Reactor<D> {
     pub fn gauges(&self) -> Gauges {
         let inner = &*self.0;
         let (buffers_small, buffers_large, buffers_waiting) = inner.buffers.out();
+        let (pipes, pipes_open, pipe_failures) = inner.pipes.borrow().counts();
         Gauges {
+            pipes,
+            pipes_open,
+            pipe_failures,
             tasks: inner.executor.len(),
             op_slots: inner.ops.borrow().len(),
             sockets: inner.sockets.borrow().len(),
@@ -212,6 +225,7 @@ impl<D: Driver> Reactor<D> {
     /// Drops every task, then turns until the last completion has come and every socket is closed, or `turns` are used up.
     pub fn finish(&self, turns: usize) -> io::Result<()> {
         self.0.executor.clear();
+        self.close_free_pipes();
         for _ in 0..turns {
             if self.0.sockets.borrow().is_empty() && self.0.ops.borrow().len() == 0 {
                 break;
@@ -282,6 +296,10 @@ impl<D: Driver> Reactor<D> {
                 entry.wake_writer();
                 true
             }
+            Op::Room { .. } => {
+                entry.wake_writer();
+                true
+            }
             Op::Send { polling: true, .. } if result < 0 => {
                 entry.send_failed(-result);
                 true
@@ -323,7 +341,7 @@ impl<D: Driver> Reactor<D> {
                     entry.sending = None;
                     entry.wake_writer();
                 }
-                Op::Connect { .. } | Op::Accept { .. } => entry.waiting = None,
+                Op::Connect { .. } | Op::Accept { .. } | Op::Room { .. } => entry.waiting = None,
             }
             drop((ops, sockets));
             drop(op); // returns its lease

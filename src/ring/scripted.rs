@@ -4,7 +4,7 @@
 //! Bytes of a send are read through the operation's pointer when it *completes*, not when it is submitted: memory that was
 //! given up early shows here, and under Miri as undefined behaviour.
 
-use super::driver::{Completion, Descriptor, Domain, Driver, Notify, Operation, Shutdown};
+use super::driver::{Completion, Descriptor, Domain, Driver, Notify, Operation, PipeEnds, Shutdown};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -82,6 +82,9 @@ pub struct World {
     pub hold_connects: bool,
     /// Connects and stalled sends: in the kernel's hands until something changes.
     held: Vec<Pending>,
+    /// Pipes by their reading end, and the reading ends by the writing ones.
+    pipes: BTreeMap<i32, VecDeque<u8>>,
+    pipe_writers: BTreeMap<i32, i32>,
     /// Turns so far.
     pub turns: u64,
     now: u64,
@@ -417,6 +420,49 @@ impl Driver for Scripted {
         Ok(())
     }
 
+    fn pipe(&mut self, bytes: usize) -> io::Result<PipeEnds> {
+        let mut world = self.world();
+        let (read, write) = (world.next_descriptor + 1, world.next_descriptor + 2);
+        world.next_descriptor += 2;
+        world.pipes.insert(read, VecDeque::new());
+        world.pipe_writers.insert(write, read);
+        Ok(PipeEnds { read: Descriptor(read), write: Descriptor(write), capacity: bytes })
+    }
+
+    fn splice_in(&mut self, from: Descriptor, pipe: Descriptor, most: usize) -> io::Result<usize> {
+        let mut bytes = vec![0; most];
+        let n = self.recv(from, &mut bytes)?;
+        let mut world = self.world();
+        let read = world.pipe_writers[&pipe.0];
+        world.pipes.get_mut(&read).expect("an open pipe").extend(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn splice_out(&mut self, pipe: Descriptor, to: Descriptor, most: usize, _more: bool) -> io::Result<usize> {
+        let mut world = self.world();
+        let world = &mut *world;
+        let again = World::every(&mut world.sends, world.faults.send_eagain);
+        let most = if world.faults.write_most == 0 { most } else { most.min(world.faults.write_most) };
+        let end = world.ends.get_mut(&to.0).expect("an open socket");
+        assert!(!end.closed && !end.finished);
+        match end.error {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None if again || end.stalled => Err(io::ErrorKind::WouldBlock.into()),
+            None => {
+                let held = world.pipes.get_mut(&pipe.0).expect("an open pipe");
+                let n = most.min(held.len());
+                end.outbox.extend(held.drain(..n));
+                Ok(n)
+            }
+        }
+    }
+
+    fn unacknowledged(&mut self, _: Descriptor) -> usize {
+        0
+    }
+
+    fn keep_alive(&mut self, _: Descriptor) {}
+
     fn reset_on_close(&mut self, socket: Descriptor) {
         self.world().end(socket).resets = true;
     }
@@ -427,6 +473,9 @@ impl Driver for Scripted {
 
     fn close(&mut self, descriptor: Descriptor) {
         let mut world = self.world();
+        if world.pipes.remove(&descriptor.0).is_some() || world.pipe_writers.remove(&descriptor.0).is_some() {
+            return;
+        }
         let pending = |p: &Pending| match p.operation {
             Operation::Send(d, ..) | Operation::Connect(d, ..) | Operation::PollRead(d) | Operation::PollWrite(d) => {
                 d == descriptor

@@ -1,6 +1,6 @@
 //! The driver for earnest: one io_uring, created on the thread that uses it.
 
-use super::driver::{Completion, Descriptor, Domain, Driver, Notify, Operation, Shutdown};
+use super::driver::{Completion, Descriptor, Domain, Driver, Notify, Operation, PipeEnds, Shutdown};
 use crate::limits;
 use io_uring::{IoUring, opcode, squeue, types};
 use std::io;
@@ -144,6 +144,13 @@ fn check(result: impl Into<i64>) -> io::Result<usize> {
     usize::try_from(result.into()).map_err(|_| io::Error::last_os_error())
 }
 
+/// The socket obeys only its own O_NONBLOCK, the pipe only SPLICE_F_NONBLOCK: both are needed.
+fn splice(from: Descriptor, to: Descriptor, most: usize, flags: u32) -> io::Result<usize> {
+    let flags = flags | libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
+    // SAFETY: no offsets are passed, and the kernel touches no memory of ours.
+    check(unsafe { libc::splice(from.0, std::ptr::null_mut(), to.0, std::ptr::null_mut(), most, flags) } as i64)
+}
+
 fn set_option<T>(socket: Descriptor, level: i32, name: i32, value: &T) -> io::Result<()> {
     // SAFETY: `value` is valid for its size during the call, and the kernel copies it.
     check(unsafe { libc::setsockopt(socket.0, level, name, (value as *const T).cast(), size_of::<T>() as u32) })?;
@@ -269,6 +276,46 @@ impl Driver for Uring {
         // SAFETY: no memory arguments.
         check(unsafe { libc::shutdown(socket.0, how) })?;
         Ok(())
+    }
+
+    fn pipe(&mut self, bytes: usize) -> io::Result<PipeEnds> {
+        let mut ends = [0i32; 2];
+        // SAFETY: the kernel writes two descriptors into the array.
+        check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
+        // EPERM beyond the user's soft limit: the pipe keeps what it has, which F_GETPIPE_SZ tells.
+        // SAFETY: no memory arguments, and the descriptor is ours.
+        let granted = unsafe {
+            libc::fcntl(ends[1], libc::F_SETPIPE_SZ, bytes as libc::c_int);
+            libc::fcntl(ends[1], libc::F_GETPIPE_SZ)
+        };
+        let capacity = usize::try_from(granted).unwrap_or(4096);
+        Ok(PipeEnds { read: Descriptor(ends[0]), write: Descriptor(ends[1]), capacity })
+    }
+
+    fn splice_in(&mut self, from: Descriptor, pipe: Descriptor, most: usize) -> io::Result<usize> {
+        splice(from, pipe, most, 0)
+    }
+
+    fn splice_out(&mut self, pipe: Descriptor, to: Descriptor, most: usize, more: bool) -> io::Result<usize> {
+        splice(pipe, to, most, if more { libc::SPLICE_F_MORE } else { 0 })
+    }
+
+    fn unacknowledged(&mut self, socket: Descriptor) -> usize {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: TIOCOUTQ (SIOCOUTQ) writes one int.
+        unsafe { libc::ioctl(socket.0, libc::TIOCOUTQ, &raw mut bytes) };
+        usize::try_from(bytes).unwrap_or(0)
+    }
+
+    fn keep_alive(&mut self, socket: Descriptor) {
+        let _ = set_option(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, &1i32);
+        for (name, seconds) in [
+            (libc::TCP_KEEPIDLE, limits::TCP_KEEPALIVE_IDLE),
+            (libc::TCP_KEEPINTVL, limits::TCP_KEEPALIVE_INTERVAL),
+            (libc::TCP_KEEPCNT, limits::TCP_KEEPALIVE_PROBES),
+        ] {
+            let _ = set_option(socket, libc::IPPROTO_TCP, name, &seconds);
+        }
     }
 
     fn reset_on_close(&mut self, socket: Descriptor) {

@@ -1,12 +1,12 @@
 //! Moving one body from one socket to another: the same function for requests and responses.
 
-use crate::limits::{BUFFER_SMALL, CHUNK_HEADROOM, CHUNK_TAILROOM, TURN_BUDGET};
+use crate::limits::{BUFFER_SMALL, CHUNK_HEADROOM, CHUNK_TAILROOM, SPLICE_MIN, TURN_BUDGET};
 use crate::proto::body::{Decoder, Encoder};
 use crate::proto::reason::Reason;
 use crate::proto::writer::Writer;
 use crate::ring::executor::yield_now;
-use crate::ring::{Driver, Elapsed, Lease, Reservation, Socket, Timer};
-use crate::stats::Counter;
+use crate::ring::{Driver, Elapsed, Lease, Pipe, Reservation, Socket, Timer};
+use crate::stats::{Counter, WorkerStats};
 use std::io;
 
 /// How a body did not reach its end.
@@ -58,6 +58,8 @@ pub struct Relay<'a, D: Driver> {
     pub received: &'a Counter,
     /// Counts bytes sent.
     pub sent: &'a Counter,
+    /// Counts spliced and copied bytes.
+    pub stats: &'a WorkerStats,
 }
 
 impl<D: Driver> Relay<'_, D> {
@@ -70,8 +72,14 @@ impl<D: Driver> Relay<'_, D> {
                 let readable = self.timer.within(self.read_ms, self.from.readable()).await;
                 readable.map_err(|Elapsed| Broken::ReadTimeout)?;
             }
-            // A large buffer where much is certain to come, or just came.
             let remaining = self.decoder.remaining_length();
+            if let Some(certain) = remaining.filter(|&n| n >= SPLICE_MIN && self.carried.is_empty())
+                && let Some(pipe) = self.from.reactor().take_pipe()
+            {
+                self.splice(pipe, certain).await?;
+                continue;
+            }
+            // A large buffer where much is certain to come, or just came.
             let large = full || remaining.is_some_and(|n| n > BUFFER_SMALL as u64);
             let bonus = if large { self.reservation.try_take_large() } else { None };
             let mut lease = bonus.unwrap_or_else(|| self.reservation.take());
@@ -80,6 +88,7 @@ impl<D: Driver> Relay<'_, D> {
             if !data.is_empty() {
                 self.send(lease, data).await?;
             }
+            self.stats.bytes_copied.add(raw as u64);
             budget = budget.saturating_sub(raw);
             if budget == 0 {
                 yield_now().await; // others' turn
@@ -88,13 +97,65 @@ impl<D: Driver> Relay<'_, D> {
         }
         self.spill.extend_from_slice(self.carried);
         if !self.ended {
-            let mut lease = self.reservation.take();
-            let mut writer = Writer::new(&mut lease);
-            self.encoder.write_end(&mut writer, self.decoder.trailers());
-            let end = writer.finish().unwrap_or(0); // trailers are bounded far below a buffer
-            self.send(lease, 0..end).await?;
+            // Trailers are bounded far below a buffer.
+            let trailers = self.decoder.trailers().to_vec();
+            let encoder = self.encoder;
+            self.write(|writer| encoder.write_end(writer, &trailers)).await?;
         }
         Ok(())
+    }
+
+    /// Moves `certain` bytes of data through a pipe, without copying: the rest of the body, or of a chunk, which becomes one chunk.
+    async fn splice(&mut self, mut pipe: Pipe<D>, certain: u64) -> Result<(), Broken> {
+        if let Some(most) = &mut self.most {
+            *most = most.checked_sub(certain).ok_or(Broken::TooLarge)?;
+        }
+        if self.encoder == Encoder::Chunked {
+            self.write(|writer| {
+                writer.put_hex(certain);
+                writer.put(b"\r\n");
+            })
+            .await?;
+        }
+        let flushed = self.timer.within(self.send_ms, self.to.flushed()).await;
+        flushed.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
+        let (mut left, mut budget) = (certain, TURN_BUDGET);
+        while left > 0 {
+            let readable = self.timer.within(self.read_ms, self.from.readable()).await;
+            readable.map_err(|Elapsed| Broken::ReadTimeout)?;
+            // Exactly to the end: one byte more would be the next message's.
+            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            let n = match self.from.try_splice_in(&mut pipe, most).map_err(Broken::Read)? {
+                None => continue,
+                Some(0) => return Err(Broken::Cut),
+                Some(n) => n,
+            };
+            left -= n as u64;
+            self.decoder.advance(n as u64);
+            for counter in [self.received, self.sent, &self.stats.bytes_spliced] {
+                counter.add(n as u64);
+            }
+            let written = self.timer.within(self.send_ms, self.to.splice_out(&mut pipe, false)).await;
+            written.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
+            budget = budget.saturating_sub(n);
+            if budget == 0 {
+                yield_now().await;
+                budget = TURN_BUDGET;
+            }
+        }
+        if self.encoder == Encoder::Chunked {
+            self.write(|writer| writer.put(b"\r\n")).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a few bytes of framing.
+    async fn write(&mut self, fill: impl FnOnce(&mut Writer)) -> Result<(), Broken> {
+        let mut lease = self.reservation.take();
+        let mut writer = Writer::new(&mut lease);
+        fill(&mut writer);
+        let end = writer.finish().unwrap_or(0); // far smaller than a buffer
+        self.send(lease, 0..end).await
     }
 
     /// Raw bytes into the buffer, behind the room for a chunk-size line. `None`: nothing came, or FIN ended the body well.

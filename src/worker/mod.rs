@@ -229,6 +229,8 @@ fn publish<D: Driver>(reactor: &Reactor<D>, stats: &WorkerStats) {
     stats.buffers_small_out.set(u64::from(gauges.buffers_small));
     stats.buffers_large_out.set(u64::from(gauges.buffers_large));
     stats.buffers_waiting.set(gauges.buffers_waiting as u64);
+    stats.pipes.set(gauges.pipes_open as u64);
+    stats.pipe_failures.set(gauges.pipe_failures);
     stats.panics.set(gauges.panics);
 }
 

@@ -159,6 +159,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             spill: &mut spill,
             received: &received,
             sent: &self.picked.stats().bytes_out,
+            stats: self.client.cx.stats(),
         };
         let upload = Cell::new(Upload::Running);
         let delivered = self.exchange(&answer, &upload, pin!(relay.run())).await;
@@ -264,6 +265,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                     spill: &mut spill,
                     received: &self.picked.stats().bytes_in,
                     sent: &client.cx.stats().bytes_out,
+                    stats: client.cx.stats(),
                 };
                 relay.run().await
             });
