@@ -56,7 +56,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(errors) => return fail(format_args!("this cannot be run:\n{errors}")),
     };
-    loaded.warnings.iter().for_each(|warning| tell(warning));
+    loaded.warnings.iter().for_each(|warning| tell(warning.trim_end()));
     control::run(Arc::new(loaded.plan), Level::Info, |workers| {
         let upstream = &workers.plan.upstreams[0];
         let listening: Vec<_> = workers.addresses().iter().map(status::url).collect();

@@ -16,11 +16,11 @@ pub fn run(config: Option<&Path>) -> ExitCode {
     };
     match config::load(&path) {
         Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| tell(warning));
+            loaded.warnings.iter().for_each(|warning| tell(warning.trim_end()));
             control::run(Arc::new(loaded.plan), Level::Info, |_| || ())
         }
         Err(errors) => {
-            tell(&errors.to_string());
+            tell(errors.to_string().trim_end());
             fail(format_args!("{} has errors; nothing was started", path.display()))
         }
     }

@@ -55,7 +55,8 @@ where
     };
     runtime.block_on(async move {
         let admin_file = admin.as_ref().map(AdminSocket::file);
-        let control = Control { plan, log, workers: Rc::new(workers), draining: Rc::new(Cell::new(false)) };
+        let workers = Rc::new(workers);
+        let control = Control { plan, log, workers: workers.clone(), draining: Rc::new(Cell::new(false)) };
         // A task of its own, so that a panic in it comes back as a value and still ends the process in good order.
         let log = control.log.clone();
         let ready = ready(&control, lines, target, admin).map(|signals| (signals, on_ready(&control.workers)));
@@ -71,6 +72,8 @@ where
                 1
             }
         };
+        // Here, and not in the task, is the last hold on the workers: dropping them would wait for their threads.
+        let _workers = workers;
         leave(code, &log, admin_file).await
     })
 }
@@ -119,9 +122,8 @@ impl Control {
     /// What makes the body of `GET /status`.
     fn status(&self) -> impl Fn() -> String + 'static {
         let (log, draining) = (self.log.clone(), self.draining.clone());
-        let workers = Rc::downgrade(&self.workers); // weak: the end joins the workers, for which it must own them
+        let workers = self.workers.clone();
         move || {
-            let Some(workers) = workers.upgrade() else { return "{\"error\": \"ending\"}\n".to_owned() };
             let process = Process {
                 state: if draining.get() { State::Draining } else { State::Running },
                 workers_running: workers.running(),
@@ -195,9 +197,6 @@ impl Control {
             }
         }
         let requests = self.workers.stats.sum(|worker| &worker.requests);
-        if let Ok(workers) = Rc::try_unwrap(self.workers) {
-            workers.join(WATCH);
-        }
         self.log.info(format!("ended in good order after {requests} requests"));
         0
     }

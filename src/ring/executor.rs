@@ -19,6 +19,7 @@ const SLOT_BITS: u32 = 26;
 const GENERATION_BITS: u32 = 26;
 const WORKERS: usize = 1 << 12;
 const NOBODY: u16 = u16::MAX;
+const PANICS_KEPT: usize = 16;
 
 /// A task's name: what a waker carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +148,8 @@ pub struct Executor {
     scratch: RefCell<Vec<u64>>,
     next_generation: Cell<u32>,
     panics: Cell<u64>,
+    /// What the latest of them said, until somebody takes it; at most [`PANICS_KEPT`].
+    panic_messages: RefCell<Vec<String>>,
 }
 
 impl Executor {
@@ -169,6 +172,7 @@ impl Executor {
             scratch: RefCell::default(),
             next_generation: Cell::new(0),
             panics: Cell::new(0),
+            panic_messages: RefCell::default(),
         }
     }
 
@@ -199,6 +203,21 @@ impl Executor {
     /// Tasks that panicked since the start.
     pub fn panics(&self) -> u64 {
         self.panics.get()
+    }
+
+    /// What panicking tasks said since the last call.
+    pub fn take_panics(&self) -> Vec<String> {
+        self.panic_messages.take()
+    }
+
+    fn count_panic(&self, panic: &(dyn std::any::Any + Send)) {
+        self.panics.set(self.panics.get() + 1);
+        let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let mut kept = self.panic_messages.borrow_mut();
+        if kept.len() < PANICS_KEPT {
+            kept.push(text);
+        }
     }
 
     /// This thread works for this executor from now on.
@@ -270,8 +289,8 @@ impl Executor {
             match polled {
                 Ok(Poll::Pending) => self.tasks.borrow_mut()[slot].future = Some(future),
                 Ok(Poll::Ready(())) => self.end(slot, future),
-                Err(_) => {
-                    self.panics.set(self.panics.get() + 1);
+                Err(panic) => {
+                    self.count_panic(&*panic);
                     self.end(slot, future);
                 }
             }
@@ -280,8 +299,8 @@ impl Executor {
 
     /// Drops a task's future, then frees its slot. The drop runs outside any borrow, for it may wake and spawn; it may even panic.
     fn end(&self, slot: usize, future: Pin<Box<dyn Future<Output = ()>>>) {
-        if catch_unwind(AssertUnwindSafe(move || drop(future))).is_err() {
-            self.panics.set(self.panics.get() + 1);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(future))) {
+            self.count_panic(&*panic);
         }
         self.tasks.borrow_mut().remove(slot);
     }

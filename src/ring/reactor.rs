@@ -131,6 +131,11 @@ impl<D: Driver> Reactor<D> {
         self.0.executor.wake_all();
     }
 
+    /// What panicking tasks said since the last call.
+    pub fn take_panics(&self) -> Vec<String> {
+        self.0.executor.take_panics()
+    }
+
     /// Turns of the loop so far.
     pub fn turns(&self) -> u64 {
         self.0.turns.get()

@@ -80,6 +80,7 @@ pub struct World {
     pub connect_results: VecDeque<i32>,
     /// Connects neither succeed nor fail.
     pub hold_connects: bool,
+    /// Connects and stalled sends: in the kernel's hands until something changes.
     held: Vec<Pending>,
     /// Turns so far.
     pub turns: u64,
@@ -174,6 +175,14 @@ impl World {
     /// Completes what is due.
     fn work(&mut self) {
         let turns = self.turns;
+        for held in std::mem::take(&mut self.held) {
+            match held.operation {
+                Operation::Send(d, ..) if !self.ends[&d.0].stalled || self.ends[&d.0].error.is_some() => {
+                    self.pending.push(held)
+                }
+                _ => self.held.push(held),
+            }
+        }
         // One at a time: a cancellation finds whatever is still pending, due or not.
         let next = |pending: &[Pending]| {
             let due = pending.iter().enumerate().filter(|(_, p)| p.due <= turns);
@@ -239,7 +248,6 @@ impl World {
     fn send(&mut self, d: Descriptor, data: *const u8, len: u32, user_data: u64) {
         let again = Self::every(&mut self.sends, self.faults.send_eagain);
         let most = if self.faults.write_most == 0 { usize::MAX } else { self.faults.write_most };
-        let turns = self.turns;
         let end = self.ends.get_mut(&d.0).expect("sends name open sockets");
         assert!(!end.closed, "a socket is closed only after its last completion");
         assert!(!end.finished, "nothing is sent behind FIN");
@@ -247,7 +255,7 @@ impl World {
             Some(errno) => -errno,
             None if end.stalled => {
                 let operation = Operation::Send(d, data, len);
-                self.pending.push(Pending { due: turns + 1, order: self.order, operation, user_data });
+                self.held.push(Pending { due: 0, order: 0, operation, user_data });
                 return;
             }
             None if again => -libc::EAGAIN,
@@ -426,7 +434,10 @@ impl Driver for Scripted {
             Operation::Accept(d) => d == descriptor,
             Operation::Cancel(_) => false,
         };
-        assert!(!world.pending.iter().any(pending), "closed with an operation in the kernel's hands");
+        assert!(
+            !world.pending.iter().chain(&world.held).any(pending),
+            "closed with an operation in the kernel's hands"
+        );
         let end = world.end(descriptor);
         assert!(!end.closed, "closed twice");
         assert!(end.poll.is_none() && end.accept.is_none(), "closed with a poll or accept armed");

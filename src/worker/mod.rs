@@ -198,7 +198,15 @@ fn turn_until_done<D: Driver>(
 ) -> std::io::Result<()> {
     loop {
         reactor.turn()?;
+        let panics = stats.panics.get();
         publish(reactor, stats);
+        if stats.panics.get() != panics {
+            for panic in reactor.take_panics() {
+                let line =
+                    format!("a task panicked and was ended, the worker goes on; this is a bug in ringgate: {panic}");
+                cx.log(Level::Error, line);
+            }
+        }
         if orders.stop.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -222,4 +230,35 @@ fn publish<D: Driver>(reactor: &Reactor<D>, stats: &WorkerStats) {
     stats.buffers_large_out.set(u64::from(gauges.buffers_large));
     stats.buffers_waiting.set(gauges.buffers_waiting as u64);
     stats.panics.set(gauges.panics);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::scripted::{Faults, Scripted};
+
+    #[test]
+    fn a_panic_is_counted_and_logged_and_the_worker_goes_on() {
+        let text =
+            "[[server]]\nlisten = \"127.0.0.1:8080\"\n[server.location.\"/\"]\nproxy_pass = \"http://127.0.0.1:1\"\n";
+        let plan = Arc::new(crate::config::load_str("test.toml", text).expect("a good configuration").plan);
+        let reactor = Reactor::new(Scripted::new(1, Faults::default()), 8, 1);
+        let stats = Arc::new(Stats::new(&plan, 1));
+        let upstreams = Upstreams::new(reactor.clone(), &plan, stats.clone(), 0).expect("plain addresses");
+        let (log, lines) = crate::log::channel(Level::Info);
+        let cx = Context::new(reactor.clone(), plan, Rc::new(upstreams), stats.clone(), 0, log);
+        let orders = Arc::new(Orders::default());
+        let (late, stop) = (reactor.clone(), orders.clone());
+        reactor.spawn(async { panic!("a task of the test") });
+        reactor.spawn(async move {
+            late.timer().sleep(1000).await; // long after the panic
+            stop.stop.store(true, Ordering::Release);
+        });
+        turn_until_done(&reactor, &cx, &stats.workers[0], &orders, &std::cell::Cell::new(1)).expect("goes on");
+        assert_eq!(stats.workers[0].panics.get(), 1);
+        drop(cx);
+        let mut written = Vec::new();
+        lines.drain_to(&mut written);
+        assert!(String::from_utf8(written).expect("text").contains("bug in ringgate: a task of the test"));
+    }
 }

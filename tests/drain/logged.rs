@@ -73,7 +73,7 @@ pub fn run(place: &Place, manner: Manner, seed: u64, at_most: Duration) -> Vec<L
 }
 
 /// Whether FIN or a reset has arrived: then the client knows, and sends nothing more.
-fn saw_end(client: &Client) -> bool {
+pub fn saw_end(client: &Client) -> bool {
     !matches!(client.writer().peek(), Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 

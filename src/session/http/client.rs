@@ -247,6 +247,12 @@ impl<'a, D: Driver> Client<'a, D> {
         }
     }
 
+    /// Ends an idle connection: FIN at once after the look that found nothing. Closing takes a turn or two, and a request that
+    /// came meanwhile would be lost although its client had been told nothing.
+    pub(super) async fn part(&mut self) {
+        let _ = self.timer.within(limits::CLOSE_FLUSH_MAX, self.socket.finish()).await;
+    }
+
     /// Lingering close: FIN, then read and throw away until the client has seen it, within bounds.
     pub(super) async fn linger(&mut self) {
         let whole = self.cx.reactor.timer();

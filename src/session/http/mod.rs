@@ -37,7 +37,10 @@ pub async fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listen
     loop {
         match client.wait_for_request().await {
             Waited::Readable => {}
-            Waited::Ended => break,
+            Waited::Ended => {
+                client.part().await;
+                break;
+            }
         }
         match exchange::run(&mut client).await {
             Next::Again => {}
