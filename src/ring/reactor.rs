@@ -277,6 +277,9 @@ impl<D: Driver> Reactor<D> {
                 entry.wake_writer();
                 true
             }
+            // Given up. A send that the kernel had begun says how far it came, not ECANCELED: handed over once more, nothing
+            // would ever end it while the peer does not read.
+            Op::Send { .. } if entry.cancelled => true,
             Op::Send { polling: true, .. } if result < 0 => {
                 entry.send_failed(-result);
                 true
