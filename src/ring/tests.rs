@@ -460,6 +460,23 @@ fn an_abort_ends_a_half_taken_send_on_a_real_kernel() {
 }
 
 #[test]
+fn the_end_does_not_wait_for_a_peer_that_never_reads() {
+    let (reactor, driver) = reactor(Faults::default());
+    let descriptor = driver.world().open();
+    driver.world().end(descriptor).stalled = true;
+    let socket = reactor.adopt(descriptor);
+    let inner = reactor.clone();
+    run(&reactor, async move {
+        socket.set_owner(1);
+        let lease = lease(&inner, 1, b"last words").await;
+        socket.send(lease, 0..10).await.unwrap();
+    });
+    reactor.finish(100).unwrap();
+    assert!(driver.world().end(descriptor).closed);
+    nothing_left(&reactor);
+}
+
+#[test]
 fn a_watched_socket_tells_its_watcher() {
     let (reactor, driver) = reactor(Faults::default());
     let quiet = driver.world().open();
