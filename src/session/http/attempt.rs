@@ -12,6 +12,7 @@ use crate::session::ms;
 use crate::session::relay::{self, Broken, Relay};
 use crate::stats::Counter;
 use crate::upstream::Picked;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -142,7 +143,12 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             };
             return self.failed(failure, accepted_before, true);
         }
-        // The body is longer than what came with the head: it is streamed while the answer is awaited.
+        // The body is longer than what came with the head: it is streamed while the answer is awaited. Bytes that came behind
+        // an earlier streamed body stand between the input and what the socket has.
+        let carried = match (&raw[first.consumed..], &self.client.pushback[..]) {
+            (rest, []) => Cow::Borrowed(rest),
+            (rest, behind) => Cow::Owned([rest, behind].concat()),
+        };
         let (timer, received, mut spill) = (self.client.cx.reactor.timer(), Counter::default(), Vec::new());
         let relay = Relay {
             from: &self.client.socket,
@@ -155,7 +161,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             read_ms: ms(location.client_body_timeout),
             send_ms: ms(location.proxy_send_timeout),
             most,
-            carried: &raw[first.consumed..],
+            carried: &carried,
             spill: &mut spill,
             received: &received,
             sent: &self.picked.stats().bytes_out,

@@ -236,7 +236,7 @@ async fn upgrade<D: Driver>(
     early: Vec<u8>,
 ) -> Next {
     client.consume(request.head);
-    let from_client = client.bytes().to_vec();
+    let from_client = [client.bytes(), &client.pushback].concat();
     client.input = None;
     client.reservation = None;
     let idle = request.location.tunnel_timeout;

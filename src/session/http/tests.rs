@@ -277,3 +277,32 @@ fn a_client_that_goes_away_ends_its_exchange() {
     assert!(house.driver.world().end(backend).closed, "the backend is not kept waiting");
     assert_eq!(house.stats.workers[0].errors[crate::proto::reason::Reason::ClientGone.index()].get(), 1);
 }
+
+#[test]
+fn what_came_behind_a_streamed_body_is_the_next_requests_body_too() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    // The first body's last read takes large parts of what follows along: more than one buffer holds.
+    let bodies = [1u8, 2].map(|n| (0..100_000u32).map(|i| (i * 7 + u32::from(n)) as u8).collect::<Vec<u8>>());
+    let mut all =
+        format!("POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", 100_000).into_bytes();
+    all.extend(&bodies[0]);
+    all.extend(b"\r\n0\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    all.extend(&bodies[1]);
+    all.extend(b"GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+    house.driver.world().feed(client, &all);
+    let first = house.backend();
+    house.await_sent(first, b"0\r\n\r\n");
+    assert!(dechunk(split_head(&house.sent(first)).1) == bodies[0], "the first body");
+    house.driver.world().feed(first, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none");
+    let second = house.backend();
+    house.await_sent(second, &bodies[1][99_000..]);
+    assert!(split_head(&house.sent(second)).1 == bodies[1], "the second body");
+    let before = house.sent(first).len();
+    house.driver.world().feed(second, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
+    house.until("the third request", |house| house.sent(first)[before..].starts_with(b"GET /3 HTTP/1.1\r\n"));
+    house.driver.world().feed(first, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthree");
+    house.await_sent(client, b"three");
+    house.driver.world().fin(client);
+    house.idle(2);
+}
