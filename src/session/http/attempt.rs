@@ -130,13 +130,21 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             Ok(Err(_)) => return self.failed((Reason::BackendReset, true), accepted_before, true),
             Err(Elapsed) => return self.failed((Reason::BackendSendTimeout, true), accepted_before, true),
         }
-        let answer = Answer { client: self.client, request: self.request, picked: self.picked, backend: &self.socket };
+        let upload = Cell::new(Upload::Running);
+        let answer = Answer {
+            client: self.client,
+            request: self.request,
+            picked: self.picked,
+            backend: &self.socket,
+            upload: &upload,
+        };
         if decoder.is_done() && first.ended {
+            upload.set(Upload::Done);
             self.client.timer.set(ms(location.proxy_first_byte_timeout));
             let used = head + first.consumed;
             let failure = match answer.read_head(|| self.must_close(used)).await {
                 Ok(head) => {
-                    let delivered = self.deliver(head, &Cell::new(Upload::Done), None).await;
+                    let delivered = self.deliver(head, &upload, None).await;
                     return self.conclude(delivered, BodyRead::Input(first.consumed));
                 }
                 Err(failure) => failure,
@@ -166,7 +174,6 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             received: &received,
             sent: &self.picked.stats().bytes_out,
         };
-        let upload = Cell::new(Upload::Running);
         let delivered = self.exchange(&answer, &upload, pin!(relay.run())).await;
         self.client.cx.stats().bytes_in.add(received.get());
         match delivered {

@@ -306,3 +306,31 @@ fn what_came_behind_a_streamed_body_is_the_next_requests_body_too() {
     house.driver.world().fin(client);
     house.idle(2);
 }
+
+#[test]
+fn a_long_upload_behind_a_100_is_given_its_time() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    let head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+    house.driver.world().feed(client, head);
+    let backend = house.backend();
+    house.await_sent(backend, b"\r\n\r\n");
+    house.driver.world().feed(backend, b"HTTP/1.1 100 Continue\r\n\r\n");
+    house.await_sent(client, b"HTTP/1.1 100 Continue\r\n\r\n");
+    for digit in b'0'..=b'9' {
+        // Each within client_body_timeout, all together far beyond proxy_read_timeout.
+        house.driver.world().advance(20_000);
+        house.driver.world().feed(client, &[digit]);
+        house.await_sent(backend, &[digit]);
+    }
+    house.driver.world().feed(backend, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+    house.await_sent(client, b"done");
+    // A backend that said 100 and then nothing is not waited for without end.
+    house.driver.world().feed(client, head);
+    let backend = house.backend();
+    house.driver.world().feed(backend, b"HTTP/1.1 100 Continue\r\n\r\n");
+    house.driver.world().feed(client, b"0123456789");
+    house.until("504", |house| String::from_utf8_lossy(&house.sent(client)).contains("HTTP/1.1 504 "));
+    house.driver.world().fin(client);
+    house.idle(1);
+}
