@@ -334,3 +334,17 @@ fn a_long_upload_behind_a_100_is_given_its_time() {
     house.driver.world().fin(client);
     house.idle(1);
 }
+
+#[test]
+fn a_client_that_goes_away_ends_the_connecting_too() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    house.driver.world().hold_connects = true;
+    house.driver.world().feed(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    house.until("it connects", |house| house.reactor.gauges().sockets == 2);
+    house.driver.world().break_off(client, libc::ECONNRESET);
+    house.idle(0);
+    let errors = &house.stats.workers[0].errors;
+    assert_eq!(errors[crate::proto::reason::Reason::ClientGone.index()].get(), 1);
+    assert_eq!(house.stats.workers[0].servers[0][0].connect_failures.get(), 0, "nobody knows how it would have ended");
+}
