@@ -104,6 +104,11 @@ impl Pool {
         }
     }
 
+    /// Where a waiter stands in the queue: tickets only grow, so thousands that give up at once are found quickly.
+    fn place(&self, ticket: u64) -> Option<usize> {
+        self.waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()
+    }
+
     fn settle(&mut self, key: usize) {
         let promise = &self.promises[key];
         if promise.released && promise.out == 0 {
@@ -203,8 +208,8 @@ impl Future for Reserve {
                 this.ticket = Some(ticket);
             }
             Some(ticket) => {
-                if let Some(waiter) = pool.waiters.iter_mut().find(|w| w.ticket == ticket) {
-                    waiter.waker.clone_from(cx.waker());
+                if let Some(place) = pool.place(ticket) {
+                    pool.waiters[place].waker.clone_from(cx.waker());
                 }
             }
         }
@@ -216,7 +221,9 @@ impl Drop for Reserve {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             let mut pool = self.pool.borrow_mut();
-            pool.waiters.retain(|w| w.ticket != ticket);
+            if let Some(place) = pool.place(ticket) {
+                pool.waiters.remove(place);
+            }
             pool.unpromise(0); // the next in the queue may fit
         }
     }
@@ -357,6 +364,22 @@ mod tests {
         assert!(poll(&mut c).is_some());
         drop(a);
         assert_eq!(buffers.out(), (0, 0, 0));
+    }
+
+    #[test]
+    fn thousands_that_give_up_at_once_take_no_time() {
+        let many = if cfg!(miri) { 100 } else { 60_000 };
+        let buffers = Buffers::new(1, 0);
+        let held = try_reserve(&buffers, 1).unwrap();
+        let mut waiting: Vec<_> = (0..many).map(|owner| buffers.reserve(owner, 1)).collect();
+        assert!(waiting.iter_mut().all(|reserve| poll(reserve).is_none()));
+        let began = std::time::Instant::now();
+        assert!(waiting.iter_mut().all(|reserve| poll(reserve).is_none()), "polled for another reason");
+        let last = waiting.pop();
+        drop(waiting); // the longest waiting first, as their deadlines come
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+        drop(held);
+        assert!(poll(&mut last.unwrap()).is_some());
     }
 
     #[test]

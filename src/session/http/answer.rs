@@ -1,5 +1,6 @@
 //! The backend's answer up to the end of its head.
 
+use super::attempt::Upload;
 use super::client::Client;
 use super::exchange::Request;
 use crate::proto::framing::Framing;
@@ -11,6 +12,7 @@ use crate::proto::writer::Writer;
 use crate::ring::{Driver, Elapsed, Lease, Socket};
 use crate::session::ms;
 use crate::upstream::Picked;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -21,6 +23,8 @@ pub(super) struct Answer<'x, 's, 'a, D: Driver> {
     pub(super) request: &'x Request<'a>,
     pub(super) picked: &'x Picked<D>,
     pub(super) backend: &'s Socket<D>,
+    /// While the request is on its way, no time runs for the answer.
+    pub(super) upload: &'s Cell<Upload>,
 }
 
 /// A final answer's head, rewritten.
@@ -52,8 +56,8 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
             match self.receive(&mut back, end) {
                 Ok(Some(0)) => return Err((Reason::BackendClosed, silent)),
                 Ok(Some(n)) => {
-                    if std::mem::take(&mut silent) {
-                        // From now on it is the time between two reads.
+                    if std::mem::take(&mut silent) && self.upload.get() != Upload::Running {
+                        // From now on it is the time between two reads. Not behind a 100 that the body still follows.
                         self.client.timer.set(ms(self.request.location.proxy_read_timeout));
                     }
                     end += n;

@@ -12,6 +12,7 @@ use crate::session::ms;
 use crate::session::relay::{self, Broken, Relay};
 use crate::stats::Counter;
 use crate::upstream::Picked;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -129,20 +130,33 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             Ok(Err(_)) => return self.failed((Reason::BackendReset, true), accepted_before, true),
             Err(Elapsed) => return self.failed((Reason::BackendSendTimeout, true), accepted_before, true),
         }
-        let answer = Answer { client: self.client, request: self.request, picked: self.picked, backend: &self.socket };
+        let upload = Cell::new(Upload::Running);
+        let answer = Answer {
+            client: self.client,
+            request: self.request,
+            picked: self.picked,
+            backend: &self.socket,
+            upload: &upload,
+        };
         if decoder.is_done() && first.ended {
+            upload.set(Upload::Done);
             self.client.timer.set(ms(location.proxy_first_byte_timeout));
             let used = head + first.consumed;
             let failure = match answer.read_head(|| self.must_close(used)).await {
                 Ok(head) => {
-                    let delivered = self.deliver(head, &Cell::new(Upload::Done), None).await;
+                    let delivered = self.deliver(head, &upload, None).await;
                     return self.conclude(delivered, BodyRead::Input(first.consumed));
                 }
                 Err(failure) => failure,
             };
             return self.failed(failure, accepted_before, true);
         }
-        // The body is longer than what came with the head: it is streamed while the answer is awaited.
+        // The body is longer than what came with the head: it is streamed while the answer is awaited. Bytes that came behind
+        // an earlier streamed body stand between the input and what the socket has.
+        let carried = match (&raw[first.consumed..], &self.client.pushback[..]) {
+            (rest, []) => Cow::Borrowed(rest),
+            (rest, behind) => Cow::Owned([rest, behind].concat()),
+        };
         let (timer, received, mut spill) = (self.client.cx.reactor.timer(), Counter::default(), Vec::new());
         let relay = Relay {
             from: &self.client.socket,
@@ -155,12 +169,11 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             read_ms: ms(location.client_body_timeout),
             send_ms: ms(location.proxy_send_timeout),
             most,
-            carried: &raw[first.consumed..],
+            carried: &carried,
             spill: &mut spill,
             received: &received,
             sent: &self.picked.stats().bytes_out,
         };
-        let upload = Cell::new(Upload::Running);
         let delivered = self.exchange(&answer, &upload, pin!(relay.run())).await;
         self.client.cx.stats().bytes_in.add(received.get());
         match delivered {

@@ -205,10 +205,9 @@ impl<'a, D: Driver> Client<'a, D> {
         debug_assert!(self.start <= self.end);
     }
 
-    /// Forgets the input: its bytes went with a streamed body, and `spill` came behind it.
-    pub(super) fn replace_input(&mut self, mut spill: Vec<u8>) {
+    /// Forgets the input and what stood behind it: their bytes went with a streamed body, and `spill` is what it left.
+    pub(super) fn replace_input(&mut self, spill: Vec<u8>) {
         (self.start, self.end) = (0, 0);
-        spill.append(&mut self.pushback);
         self.pushback = spill;
     }
 

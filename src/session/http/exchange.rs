@@ -15,6 +15,9 @@ use crate::ring::{Driver, Lease, Socket};
 use crate::session::{ms, tunnel};
 use crate::stats::WorkerStats;
 use crate::upstream::Picked;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 
 /// A request whose head was understood; its bytes are still in the client's input, so that it can be sent again.
 pub(super) struct Request<'a> {
@@ -123,8 +126,9 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
         loop {
             let (socket, reused) = match take_pooled(&picked, request) {
                 Some(socket) => (socket, true),
-                None => match picked.connect(&client.timer, ms(request.location.proxy_connect_timeout)).await {
+                None => match connect(client, request, &picked).await {
                     Ok(socket) => (socket, false),
+                    Err(Reason::ClientGone) => return client.refuse(Reason::ClientGone, true, false, "").await,
                     Err(reason) => {
                         failure = failed(client, request, &picked, reason);
                         break;
@@ -185,6 +189,20 @@ fn take_pooled<D: Driver>(picked: &Picked<D>, request: &Request<'_>) -> Option<S
     }
 }
 
+/// A new connection, unless the client goes away meanwhile: there may be many servers, each with its time to be waited for.
+async fn connect<D: Driver>(
+    client: &Client<'_, D>,
+    request: &Request<'_>,
+    picked: &Picked<D>,
+) -> Result<Socket<D>, Reason> {
+    let mut connecting = pin!(picked.connect(&client.timer, ms(request.location.proxy_connect_timeout)));
+    poll_fn(|task| match connecting.as_mut().poll(task) {
+        Poll::Pending => client.socket.poll_failed(task).map(|()| Err(Reason::ClientGone)),
+        ready => ready,
+    })
+    .await
+}
+
 fn again<D: Driver>(client: &Client<'_, D>) -> Option<(Lease, usize)> {
     let mut out = client.reservation().take();
     let (_, len) = prepare(client, &mut out).ok()??;
@@ -236,7 +254,7 @@ async fn upgrade<D: Driver>(
     early: Vec<u8>,
 ) -> Next {
     client.consume(request.head);
-    let from_client = client.bytes().to_vec();
+    let from_client = [client.bytes(), &client.pushback].concat();
     client.input = None;
     client.reservation = None;
     let idle = request.location.tunnel_timeout;

@@ -277,3 +277,74 @@ fn a_client_that_goes_away_ends_its_exchange() {
     assert!(house.driver.world().end(backend).closed, "the backend is not kept waiting");
     assert_eq!(house.stats.workers[0].errors[crate::proto::reason::Reason::ClientGone.index()].get(), 1);
 }
+
+#[test]
+fn what_came_behind_a_streamed_body_is_the_next_requests_body_too() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    // The first body's last read takes large parts of what follows along: more than one buffer holds.
+    let bodies = [1u8, 2].map(|n| (0..100_000u32).map(|i| (i * 7 + u32::from(n)) as u8).collect::<Vec<u8>>());
+    let mut all =
+        format!("POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", 100_000).into_bytes();
+    all.extend(&bodies[0]);
+    all.extend(b"\r\n0\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    all.extend(&bodies[1]);
+    all.extend(b"GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+    house.driver.world().feed(client, &all);
+    let first = house.backend();
+    house.await_sent(first, b"0\r\n\r\n");
+    assert!(dechunk(split_head(&house.sent(first)).1) == bodies[0], "the first body");
+    house.driver.world().feed(first, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none");
+    let second = house.backend();
+    house.await_sent(second, &bodies[1][99_000..]);
+    assert!(split_head(&house.sent(second)).1 == bodies[1], "the second body");
+    let before = house.sent(first).len();
+    house.driver.world().feed(second, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
+    house.until("the third request", |house| house.sent(first)[before..].starts_with(b"GET /3 HTTP/1.1\r\n"));
+    house.driver.world().feed(first, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthree");
+    house.await_sent(client, b"three");
+    house.driver.world().fin(client);
+    house.idle(2);
+}
+
+#[test]
+fn a_long_upload_behind_a_100_is_given_its_time() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    let head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+    house.driver.world().feed(client, head);
+    let backend = house.backend();
+    house.await_sent(backend, b"\r\n\r\n");
+    house.driver.world().feed(backend, b"HTTP/1.1 100 Continue\r\n\r\n");
+    house.await_sent(client, b"HTTP/1.1 100 Continue\r\n\r\n");
+    for digit in b'0'..=b'9' {
+        // Each within client_body_timeout, all together far beyond proxy_read_timeout.
+        house.driver.world().advance(20_000);
+        house.driver.world().feed(client, &[digit]);
+        house.await_sent(backend, &[digit]);
+    }
+    house.driver.world().feed(backend, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+    house.await_sent(client, b"done");
+    // A backend that said 100 and then nothing is not waited for without end.
+    house.driver.world().feed(client, head);
+    let backend = house.backend();
+    house.driver.world().feed(backend, b"HTTP/1.1 100 Continue\r\n\r\n");
+    house.driver.world().feed(client, b"0123456789");
+    house.until("504", |house| String::from_utf8_lossy(&house.sent(client)).contains("HTTP/1.1 504 "));
+    house.driver.world().fin(client);
+    house.idle(1);
+}
+
+#[test]
+fn a_client_that_goes_away_ends_the_connecting_too() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    house.driver.world().hold_connects = true;
+    house.driver.world().feed(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    house.until("it connects", |house| house.reactor.gauges().sockets == 2);
+    house.driver.world().break_off(client, libc::ECONNRESET);
+    house.idle(0);
+    let errors = &house.stats.workers[0].errors;
+    assert_eq!(errors[crate::proto::reason::Reason::ClientGone.index()].get(), 1);
+    assert_eq!(house.stats.workers[0].servers[0][0].connect_failures.get(), 0, "nobody knows how it would have ended");
+}
