@@ -98,6 +98,17 @@ impl House {
     }
 }
 
+impl Drop for House {
+    /// Tasks hold the reactor that holds them: as a worker does at its end.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.cx.upstreams.close_idle();
+            self.reactor.finish(1000).expect("a scripted ring does not fail");
+            assert_eq!((self.reactor.gauges().tasks, self.reactor.gauges().sockets), (0, 0));
+        }
+    }
+}
+
 /// Without the interior of chunks: data only. Framing may be cut anywhere, data may not.
 fn dechunk(mut raw: &[u8]) -> Vec<u8> {
     let mut data = Vec::new();
