@@ -6,7 +6,7 @@ use crate::limits;
 use crate::proto::page;
 use crate::proto::reason::Reason;
 use crate::proto::writer::Writer;
-use crate::ring::{Descriptor, Driver, Elapsed, Lease, Owner, Reservation, Socket, Timer};
+use crate::ring::{Driver, Elapsed, Lease, Owner, Reservation, Socket, Timer};
 use crate::session::ms;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -55,8 +55,7 @@ pub(super) struct Client<'a, D: Driver> {
 }
 
 impl<'a, D: Driver> Client<'a, D> {
-    pub(super) fn new(cx: &'a Context<D>, descriptor: Descriptor, listener: usize) -> Self {
-        let socket = cx.reactor.adopt(descriptor);
+    pub(super) fn new(cx: &'a Context<D>, socket: Socket<D>, listener: usize) -> Self {
         let owner = cx.next_owner();
         socket.set_owner(owner);
         let ip = match socket.peer() {

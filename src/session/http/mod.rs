@@ -9,8 +9,9 @@ mod tests;
 
 use super::Context;
 use crate::proto::reason::Reason;
-use crate::ring::{Descriptor, Driver};
+use crate::ring::{Descriptor, Driver, Socket};
 use client::{Client, Waited};
+use std::future::Future;
 use std::rc::Rc;
 
 /// What becomes of the client connection after an exchange.
@@ -28,12 +29,16 @@ enum Next {
     Abort,
 }
 
-/// Serves one client connection to its end.
-pub async fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) {
-    let stats = cx.listener_stats(listener);
-    let gauge = Gauge::new(&cx, listener);
-    stats.connections_total.add(1);
-    let mut client = Client::new(&cx, descriptor, listener);
+/// Serves one client connection to its end. The connection counts, and is owned, from this call on, not from the task's first
+/// turn: limits and the end of a drain go by the count.
+pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) -> impl Future<Output = ()> {
+    let socket = cx.reactor.adopt(descriptor);
+    let gauge = Gauge::new(cx.clone(), listener);
+    converse(cx, socket, listener, gauge)
+}
+
+async fn converse<D: Driver>(cx: Rc<Context<D>>, socket: Socket<D>, listener: usize, gauge: Gauge<D>) {
+    let mut client = Client::new(&cx, socket, listener);
     loop {
         match client.wait_for_request().await {
             Waited::Readable => {}
@@ -62,18 +67,22 @@ pub async fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listen
 }
 
 /// Counts an open connection.
-struct Gauge<'a, D: Driver>(&'a Context<D>, usize);
+struct Gauge<D: Driver>(Rc<Context<D>>, usize);
 
-impl<'a, D: Driver> Gauge<'a, D> {
-    fn new(cx: &'a Context<D>, listener: usize) -> Self {
-        cx.stats().connections.add(1);
-        cx.stats().connections_total.add(1);
-        cx.listener_stats(listener).connections.add(1);
+impl<D: Driver> Gauge<D> {
+    fn new(cx: Rc<Context<D>>, listener: usize) -> Self {
+        for (connections, total) in [
+            (&cx.stats().connections, &cx.stats().connections_total),
+            (&cx.listener_stats(listener).connections, &cx.listener_stats(listener).connections_total),
+        ] {
+            connections.add(1);
+            total.add(1);
+        }
         Self(cx, listener)
     }
 }
 
-impl<D: Driver> Drop for Gauge<'_, D> {
+impl<D: Driver> Drop for Gauge<D> {
     fn drop(&mut self) {
         self.0.stats().connections.sub(1);
         self.0.listener_stats(self.1).connections.sub(1);

@@ -348,3 +348,13 @@ fn a_client_that_goes_away_ends_the_connecting_too() {
     assert_eq!(errors[crate::proto::reason::Reason::ClientGone.index()].get(), 1);
     assert_eq!(house.stats.workers[0].servers[0][0].connect_failures.get(), 0, "nobody knows how it would have ended");
 }
+
+#[test]
+fn a_connection_counts_from_its_accept() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    assert_eq!(house.stats.workers[0].connections.get(), 1, "limits and the drain see it before its first turn");
+    house.reactor.finish(100).unwrap();
+    assert!(house.driver.world().end(client).closed, "also if it never had one");
+    assert_eq!(house.stats.workers[0].connections.get(), 0);
+}
