@@ -257,8 +257,9 @@ async fn upgrade<D: Driver>(
     let from_client = [client.bytes(), &client.pushback].concat();
     client.input = None;
     client.reservation = None;
-    let idle = request.location.tunnel_timeout;
-    let ended = tunnel::run(client.cx, client.owner, &client.socket, &socket, [from_client, early], idle).await;
+    let Location { tunnel_timeout: idle, send_timeout, proxy_send_timeout, .. } = *request.location;
+    let patience = tunnel::Patience { idle, client: send_timeout, backend: proxy_send_timeout };
+    let ended = tunnel::run(client.cx, client.owner, &client.socket, &socket, [from_client, early], patience).await;
     drop(picked);
     match ended {
         Ok(()) => Next::Gone,

@@ -359,3 +359,43 @@ fn a_client_that_goes_away_ends_the_connecting_too() {
     assert_eq!(errors[crate::proto::reason::Reason::ClientGone.index()].get(), 1);
     assert_eq!(house.stats.workers[0].servers[0][0].connect_failures.get(), 0, "nobody knows how it would have ended");
 }
+
+#[test]
+fn a_connection_counts_from_its_accept() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    assert_eq!(house.stats.workers[0].connections.get(), 1, "limits and the drain see it before its first turn");
+    house.reactor.finish(100).unwrap();
+    assert!(house.driver.world().end(client).closed, "also if it never had one");
+    assert_eq!(house.stats.workers[0].connections.get(), 0);
+}
+
+#[test]
+fn a_tunnel_does_not_wait_for_a_client_that_never_reads() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    let ask = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    house.driver.world().feed(client, ask);
+    let backend = house.backend();
+    house.await_sent(backend, b"\r\n\r\n");
+    let agreed = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    house.driver.world().feed(backend, agreed);
+    house.await_sent(client, b"\r\n\r\n");
+    house.driver.world().end(client).stalled = true;
+    house.driver.world().feed(backend, b"for nobody");
+    // It keeps the tunnel from ever being idle.
+    for _ in 0..5 {
+        house.driver.world().advance(20_000);
+        house.driver.world().feed(client, b"x");
+        house.until("the byte is read", |house| {
+            let mut world = house.driver.world();
+            world.end(client).inbox.is_empty() || world.end(client).closed
+        });
+        if house.driver.world().end(client).closed {
+            break;
+        }
+    }
+    house.idle(0);
+    let errors = &house.stats.workers[0].errors;
+    assert_eq!(errors[crate::proto::reason::Reason::ClientTimeout.index()].get(), 1);
+}
