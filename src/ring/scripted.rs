@@ -148,6 +148,20 @@ impl World {
         self.pending.iter().map(|p| p.user_data).chain(self.ends.values().filter_map(|e| e.poll)).collect()
     }
 
+    /// Held connects go on.
+    pub fn let_connects_go(&mut self) {
+        self.hold_connects = false;
+        let (connects, others) =
+            std::mem::take(&mut self.held).into_iter().partition(|p| matches!(p.operation, Operation::Connect(..)));
+        self.held = others;
+        self.pending.extend::<Vec<Pending>>(connects);
+    }
+
+    /// A stalled send is in the kernel's hands.
+    pub fn holds_sends(&self) -> bool {
+        self.held.iter().any(|p| matches!(p.operation, Operation::Send(..)))
+    }
+
     /// Lets time pass.
     pub fn advance(&mut self, ms: u64) {
         self.now += ms * 1_000_000;

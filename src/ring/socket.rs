@@ -329,6 +329,12 @@ impl<D: Driver> Socket<D> {
         self.with(|entry| entry.accepted_bytes)
     }
 
+    /// The kernel took something for sending since [`Socket::accepted_bytes`] was `before`, or may have: a send in its hands
+    /// says only at its end how far it came.
+    pub fn may_have_sent(&self, before: u64) -> bool {
+        self.with(|entry| entry.sending.is_some() || entry.accepted_bytes != before)
+    }
+
     /// Sends FIN once everything before it is sent.
     pub async fn finish(&self) -> io::Result<()> {
         self.flushed().await?;

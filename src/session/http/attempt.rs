@@ -99,7 +99,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
     /// `silent`: no byte of an answer came.
     fn failed(&self, (reason, silent): (Reason, bool), accepted_before: u64, body_read: bool) -> Outcome<D> {
         // RFC 9110 9.2.2: what is not idempotent is sent again only if the backend cannot have seen any of it.
-        let unseen = || self.socket.accepted_bytes() == accepted_before;
+        let unseen = || !self.socket.may_have_sent(accepted_before);
         let retry = silent && (self.request.facts.idempotent || unseen());
         let stale = retry && matches!(reason, Reason::BackendClosed | Reason::BackendReset);
         Outcome::Failed { reason, stale, retry, body_read }

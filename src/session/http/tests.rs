@@ -399,3 +399,20 @@ fn a_tunnel_does_not_wait_for_a_client_that_never_reads() {
     let errors = &house.stats.workers[0].errors;
     assert_eq!(errors[crate::proto::reason::Reason::ClientTimeout.index()].get(), 1);
 }
+
+#[test]
+fn what_the_kernel_may_have_taken_is_not_sent_again() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    house.driver.world().hold_connects = true;
+    house.driver.world().feed(client, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+    house.until("it connects", |house| house.reactor.gauges().sockets == 2);
+    let backend = Descriptor(*house.driver.world().ends.keys().max().expect("just seen"));
+    // The send stays in the kernel's hands: how much of it the backend has read, nobody knows.
+    house.driver.world().end(backend).stalled = true;
+    house.driver.world().let_connects_go();
+    house.until("the request is sent", |house| house.driver.world().holds_sends());
+    house.driver.world().fin(backend);
+    house.until("502", |house| house.sent(client).starts_with(b"HTTP/1.1 502 "));
+    assert!(house.driver.world().connected.len() == 1, "no second server gets it");
+}
