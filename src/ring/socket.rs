@@ -344,6 +344,11 @@ impl<D: Driver> Socket<D> {
 
     /// Closes at once with RST; what is in flight is given up.
     pub fn abort(self) {
+        self.reset_when_dropped();
+    }
+
+    /// When it is dropped it closes at once with RST, giving up what is in flight.
+    pub fn reset_when_dropped(&self) {
         let descriptor = self.with(|entry| {
             entry.aborted = true;
             entry.descriptor

@@ -102,6 +102,8 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         let unseen = || !self.socket.may_have_sent(accepted_before);
         let retry = silent && (self.request.facts.idempotent || unseen());
         let stale = retry && matches!(reason, Reason::BackendClosed | Reason::BackendReset);
+        // A send that it still holds would keep a buffer of the next attempt.
+        self.socket.reset_when_dropped();
         Outcome::Failed { reason, stale, retry, body_read }
     }
 

@@ -262,8 +262,11 @@ impl<'a, D: Driver> Client<'a, D> {
         if !matches!(self.timer.within(limits::CLOSE_FLUSH_MAX, self.socket.finish()).await, Ok(Ok(()))) {
             return;
         }
+        // One buffer is enough from here on; the others are for those who still have something to say.
         (self.start, self.end) = (0, 0);
-        let Some(reservation) = &self.reservation else { return };
+        self.input = None;
+        self.reservation = None;
+        let reservation = self.cx.reactor.buffers().reserve(self.owner, 1).await;
         let mut discarded = 0;
         while discarded < limits::LINGER_BYTES_MAX {
             if self.timer.within(limits::LINGER_READ_TIMEOUT, self.socket.readable()).await.is_err() {
