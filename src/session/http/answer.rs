@@ -74,7 +74,7 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
                     Judged::Interim { used, out } => {
                         start += used;
                         if let Some((out, len)) = out {
-                            self.pass_on(out, len).await?;
+                            Box::pin(self.pass_on(out, len)).await?;
                         }
                     }
                     Judged::Final { used, out, len, facts, framing, close } => {

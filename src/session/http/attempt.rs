@@ -9,7 +9,7 @@ use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::ring::{Driver, Elapsed, Lease, Socket};
 use crate::session::ms;
-use crate::session::relay::{self, Broken, Relay};
+use crate::session::relay::{self, Appended, Broken, Relay};
 use crate::stats::Counter;
 use crate::upstream::Picked;
 use std::borrow::Cow;
@@ -132,29 +132,39 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             Ok(Err(_)) => return self.failed((Reason::BackendReset, true), accepted_before, true),
             Err(Elapsed) => return self.failed((Reason::BackendSendTimeout, true), accepted_before, true),
         }
-        let upload = Cell::new(Upload::Running);
-        let answer = Answer {
-            client: self.client,
-            request: self.request,
-            picked: self.picked,
-            backend: &self.socket,
-            upload: &upload,
-        };
-        if decoder.is_done() && first.ended {
-            upload.set(Upload::Done);
-            self.client.timer.set(ms(location.proxy_first_byte_timeout));
-            let used = head + first.consumed;
-            let failure = match answer.read_head(|| self.must_close(used)).await {
-                Ok(head) => {
-                    let delivered = self.deliver(head, &upload, None).await;
-                    return self.conclude(delivered, BodyRead::Input(first.consumed));
-                }
-                Err(failure) => failure,
-            };
-            return self.failed(failure, accepted_before, true);
+        if !decoder.is_done() || !first.ended {
+            // Boxed, as all that few requests need: a connection's task stays small.
+            return Box::pin(self.stream(decoder, first, most, accepted_before)).await;
         }
-        // The body is longer than what came with the head: it is streamed while the answer is awaited. Bytes that came behind
-        // an earlier streamed body stand between the input and what the socket has.
+        let upload = Cell::new(Upload::Done);
+        self.client.timer.set(ms(location.proxy_first_byte_timeout));
+        let used = head + first.consumed;
+        let failure = match self.answer(&upload).read_head(|| self.must_close(used)).await {
+            Ok(head) => {
+                let delivered = self.deliver(head, &upload, None).await;
+                return self.conclude(delivered, BodyRead::Input(first.consumed));
+            }
+            Err(failure) => failure,
+        };
+        self.failed(failure, accepted_before, true)
+    }
+
+    fn answer<'s>(&'s self, upload: &'s Cell<Upload>) -> Answer<'x, 's, 'a, D> {
+        Answer { client: self.client, request: self.request, picked: self.picked, backend: &self.socket, upload }
+    }
+
+    /// The body is longer than what came with the head: it is streamed while the answer is awaited.
+    async fn stream(
+        self,
+        mut decoder: Decoder,
+        first: Appended,
+        most: Option<u64>,
+        accepted_before: u64,
+    ) -> Outcome<D> {
+        let Request { facts, head, location, .. } = self.request;
+        let raw = &self.client.bytes()[*head..];
+        let upload = Cell::new(Upload::Running);
+        // Bytes that came behind an earlier streamed body stand between the input and what the socket has.
         let carried = match (&raw[first.consumed..], &self.client.pushback[..]) {
             (rest, []) => Cow::Borrowed(rest),
             (rest, behind) => Cow::Owned([rest, behind].concat()),
@@ -164,7 +174,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             from: &self.client.socket,
             to: &self.socket,
             decoder: &mut decoder,
-            encoder,
+            encoder: Encoder::new(facts.body),
             ended: first.ended,
             reservation: self.client.reservation(),
             timer: &timer,
@@ -176,7 +186,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             received: &received,
             sent: &self.picked.stats().bytes_out,
         };
-        let delivered = self.exchange(&answer, &upload, pin!(relay.run())).await;
+        let delivered = self.exchange(&self.answer(&upload), &upload, pin!(relay.run())).await;
         self.client.cx.stats().bytes_in.add(received.get());
         match delivered {
             Err(_) if matches!(upload.get(), Upload::Broken(_)) => {
@@ -280,7 +290,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                     received: &self.picked.stats().bytes_in,
                     sent: &client.cx.stats().bytes_out,
                 };
-                relay.run().await
+                Box::pin(relay.run()).await
             });
             poll_fn(|task| {
                 if let Some(uploading) = &mut uploading {

@@ -218,8 +218,14 @@ impl<'a, D: Driver> Client<'a, D> {
         format!("\"{}\" from {}", line.escape_debug(), self.ip)
     }
 
-    /// Answers with an error page. `close`: the request was not read whole, or must not be trusted to have ended.
+    /// Answers with an error page; see [`Client::refuse_now`]. Boxed, as all that few requests need: a connection's task stays
+    /// small.
     pub(super) async fn refuse(&mut self, reason: Reason, close: bool, head_only: bool, detail: &str) -> Next {
+        Box::pin(self.refuse_now(reason, close, head_only, detail)).await
+    }
+
+    /// Answers with an error page. `close`: the request was not read whole, or must not be trusted to have ended.
+    async fn refuse_now(&mut self, reason: Reason, close: bool, head_only: bool, detail: &str) -> Next {
         report(self.cx, reason, || format!("{}{detail}", self.request_line()));
         if reason.status() == 0 {
             return Next::Abort;

@@ -126,7 +126,7 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
         loop {
             let (socket, reused) = match take_pooled(&picked, request) {
                 Some(socket) => (socket, true),
-                None => match connect(client, request, &picked).await {
+                None => match Box::pin(connect(client, request, &picked)).await {
                     Ok(socket) => (socket, false),
                     Err(Reason::ClientGone) => return client.refuse(Reason::ClientGone, true, false, "").await,
                     Err(reason) => {
@@ -143,7 +143,9 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
                     body.settle(client, request);
                     return next;
                 }
-                Outcome::Upgraded { socket, early } => return upgrade(client, request, picked, socket, early).await,
+                Outcome::Upgraded { socket, early } => {
+                    return Box::pin(upgrade(client, request, picked, socket, early)).await;
+                }
                 Outcome::Refused(reason) => return client.refuse(reason, true, request.facts.is_head, "").await,
                 Outcome::Failed { reason: Reason::ClientGone, .. } => {
                     return client.refuse(Reason::ClientGone, true, false, "").await;

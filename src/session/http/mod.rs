@@ -43,7 +43,7 @@ async fn converse<D: Driver>(mut client: Client<'_, D>) {
         match client.wait_for_request().await {
             Waited::Readable => {}
             Waited::Ended => {
-                client.part().await;
+                Box::pin(client.part()).await;
                 break;
             }
         }
@@ -51,11 +51,11 @@ async fn converse<D: Driver>(mut client: Client<'_, D>) {
             Next::Again => {}
             Next::Gone => break,
             Next::Close => {
-                client.flush().await;
+                Box::pin(client.flush()).await;
                 break;
             }
             Next::Linger => {
-                client.linger().await;
+                Box::pin(client.linger()).await;
                 break;
             }
             Next::Abort => return client.abort(),
