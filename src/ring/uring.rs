@@ -191,7 +191,9 @@ impl Driver for Uring {
             }
             Operation::Connect(d, address, len) => opcode::Connect::new(types::Fd(d.0), address, len).build(),
             Operation::Send(d, data, len) => {
-                opcode::Send::new(types::Fd(d.0), data, len).flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL).build()
+                // Never MSG_WAITALL, and DONTWAIT: the kernel polls and sends on by itself only 128 times, then hands the rest of
+                // a slow reader's send to a kernel worker thread (io-wq). What is left is sent on by the op slot.
+                opcode::Send::new(types::Fd(d.0), data, len).flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT).build()
             }
             Operation::Cancel(target) => opcode::AsyncCancel::new(target).build(),
         };

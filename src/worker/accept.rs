@@ -80,6 +80,11 @@ fn admit<D: Driver>(cx: &Rc<Context<D>>, descriptor: Descriptor, index: usize) {
     if cx.stats().connections.get() >= u64::from(cx.plan.worker_connections) {
         cx.stats().connections_refused.add(1);
         cx.stats().count_error(Reason::TooManyConnections);
+        // Once in a while: there may be thousands.
+        if cx.stats().connections_refused.get().is_power_of_two() {
+            let line = "worker_connections is reached: new connections are closed (said again at every doubling)";
+            cx.log(Level::Error, format!("{}: {line}", Reason::TooManyConnections.name()));
+        }
         drop(cx.reactor.adopt(descriptor));
         return;
     }

@@ -3,6 +3,7 @@
 use super::attempt::Upload;
 use super::client::Client;
 use super::exchange::Request;
+use crate::limits::INTERIM_MAX;
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::proto::request::{FieldSlots, Version};
@@ -52,6 +53,7 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
         let (mut start, mut end) = (0, 0);
         // Whether the backend has said nothing at all: an interim answer is an answer for the retry rule.
         let mut silent = true;
+        let mut interims = 0;
         loop {
             match self.receive(&mut back, end) {
                 Ok(Some(0)) => return Err((Reason::BackendClosed, silent)),
@@ -73,6 +75,10 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
                     Judged::Partial => break,
                     Judged::Interim { used, out } => {
                         start += used;
+                        interims += 1;
+                        if interims > INTERIM_MAX {
+                            return Err((Reason::BadResponse, false));
+                        }
                         if let Some((out, len)) = out {
                             Box::pin(self.pass_on(out, len)).await?;
                         }

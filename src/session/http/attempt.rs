@@ -346,9 +346,10 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                 self.picked.stats().failures.add(1);
                 report(self.client.cx, reason, || format!("{} was cut", self.client.request_line()));
                 match reason {
-                    Reason::ClientGone | Reason::ClientTimeout => Next::Abort,
                     // Without a length only a reset tells the client that there should have been more.
                     _ if until_close => Next::Abort,
+                    Reason::ClientTimeout => Next::Abort,
+                    Reason::ClientGone => Next::Gone,
                     _ => Next::Close,
                 }
             }

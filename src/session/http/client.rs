@@ -227,8 +227,11 @@ impl<'a, D: Driver> Client<'a, D> {
     /// Answers with an error page. `close`: the request was not read whole, or must not be trusted to have ended.
     async fn refuse_now(&mut self, reason: Reason, close: bool, head_only: bool, detail: &str) -> Next {
         report(self.cx, reason, || format!("{}{detail}", self.request_line()));
-        if reason.status() == 0 {
-            return Next::Abort;
+        match reason {
+            // In order, not by a reset: answers to earlier requests may still be on their way to a client that sent FIN.
+            Reason::ClientGone => return Next::Gone,
+            reason if reason.status() == 0 => return Next::Abort,
+            _ => {}
         }
         let Some(mut lease) = self.reservation.as_ref().and_then(Reservation::try_take) else { return Next::Abort };
         let mut writer = Writer::new(&mut lease);

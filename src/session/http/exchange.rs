@@ -121,6 +121,11 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
     let mut prepared = Some((out, len));
     let mut tried = Tried::new();
     let mut failure = (Reason::NoServer, String::new());
+    if cx.upstreams.is_crowded(request.location.upstream) {
+        let detail =
+            format!(", {} holds its share of all exchanges", cx.plan.upstreams[request.location.upstream].name);
+        return give_up(client, request, (Reason::Overloaded, detail), false).await;
+    }
     while let Some(picked) = cx.upstreams.pick(request.location.upstream, &tried) {
         tried.insert(picked.server);
         loop {
@@ -221,8 +226,12 @@ fn failed<D: Driver>(
     picked: &Picked<D>,
     reason: Reason,
 ) -> (Reason, String) {
-    picked.stats().failures.add(1);
     let server = name(client, request, picked);
+    if reason == Reason::Overloaded {
+        let hint = "descriptors, memory or local ports ran out (ulimit -n, net.ipv4.ip_local_port_range)";
+        return (reason, format!(", connecting to {server}: {hint}"));
+    }
+    picked.stats().failures.add(1);
     client.cx.log(Level::Warn, format!("server {server}: {} ({})", reason.text(), reason.name()));
     (reason, format!(", server {server}"))
 }

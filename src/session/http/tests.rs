@@ -416,3 +416,57 @@ fn what_the_kernel_may_have_taken_is_not_sent_again() {
     house.until("502", |house| house.sent(client).starts_with(b"HTTP/1.1 502 "));
     assert!(house.driver.world().connected.len() == 1, "no second server gets it");
 }
+
+#[test]
+fn an_answer_under_way_survives_a_request_cut_behind_it() {
+    // Found by an adversary: the reset for the cut request threw away what the kernel still had of the answer before it.
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    house.driver.world().feed(
+        client,
+        b"GET /big HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc",
+    );
+    let backend = house.backend();
+    house.await_sent(backend, b"\r\n\r\n");
+    house.driver.world().end(client).stalled = true;
+    let body = vec![b'x'; 10_000];
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    house.driver.world().feed(backend, &[head.as_bytes(), &body].concat());
+    house.driver.world().fin(client);
+    house.until("the cut request is noticed", |house| {
+        house.stats.workers[0].errors[crate::proto::reason::Reason::ClientGone.index()].get() == 1
+    });
+    house.driver.world().end(client).stalled = false;
+    house.await_sent(client, &body);
+    house.until("the end", |house| house.driver.world().end(client).closed);
+    assert!(!house.driver.world().end(client).resets);
+}
+
+#[test]
+fn endless_interim_answers_end() {
+    let house = House::new(1, Faults::default());
+    let client = house.client();
+    house.driver.world().feed(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let backend = house.backend();
+    house.await_sent(backend, b"\r\n\r\n");
+    house.driver.world().feed(backend, &b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000));
+    house.until("502", |house| String::from_utf8_lossy(&house.sent(client)).contains("HTTP/1.1 502 "));
+    let hints = String::from_utf8_lossy(&house.sent(client)).matches(" 103 ").count();
+    assert_eq!(hints, crate::limits::INTERIM_MAX as usize);
+}
+
+#[test]
+fn one_group_may_not_hold_all_exchanges() {
+    let house = House::new(1, Faults::default());
+    let text = "[[server]]\nlisten = \"127.0.0.1:8080\"\nlocation.\"/\".proxy_pass = \"http://127.0.0.1:1\"\nlocation.\"/b\".proxy_pass = \"http://127.0.0.1:2\"";
+    let plan = config::load_str("test.toml", text).expect("a good configuration").plan;
+    let stats = Arc::new(Stats::new(&plan, 1));
+    let upstreams = Rc::new(Upstreams::new(house.reactor.clone(), &plan, stats, 0).expect("plain addresses"));
+    let pick = || upstreams.pick(0, &Default::default()).expect("a server");
+    let mut held: Vec<_> = (1..crate::limits::UPSTREAM_EXCHANGES_MAX).map(|_| pick()).collect();
+    assert!(!upstreams.is_crowded(0));
+    held.push(pick());
+    assert!(upstreams.is_crowded(0) && !upstreams.is_crowded(1));
+    held.pop();
+    assert!(!upstreams.is_crowded(0));
+}
