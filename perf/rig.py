@@ -81,7 +81,7 @@ def need(*programs):
     """Ends with a plain word when a program is missing."""
     for program in programs:
         if not find(program):
-            sys.exit(f"{program} is needed and not installed (apt-get install nginx wrk linux-perf)")
+            sys.exit(f"{program} is needed and not installed (apt-get install nginx wrk linux-perf binutils)")
 
 
 def find(program):

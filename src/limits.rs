@@ -46,6 +46,8 @@ pub const EXCHANGE_BUFFERS: u32 = 6;
 /// Small buffers of one worker: 4,096 exchanges that hold all theirs, 432 MiB at the very worst. They are allocated when first
 /// used, and an exchange that waits for its backend holds one: 72 MiB.
 pub const BUFFERS_SMALL_MAX: u32 = 4096 * EXCHANGE_BUFFERS;
+/// Exchanges of one worker that one upstream may hold when there are others: a dead backend must not starve the rest.
+pub const UPSTREAM_EXCHANGES_MAX: u32 = BUFFERS_SMALL_MAX / EXCHANGE_BUFFERS / 4 * 3;
 /// Large buffers of one worker: 32 MiB. An exchange that gets none goes on with its small ones.
 pub const BUFFERS_LARGE_MAX: u32 = 512;
 
@@ -91,6 +93,8 @@ pub const CLIENT_MAX_BODY_SIZE_DEFAULT: u64 = 1024 * 1024 * 1024;
 pub const SIZE_MAX: u64 = i64::MAX as u64;
 /// Bytes moved for one task in one turn of the loop before others get their turn.
 pub const TURN_BUDGET: usize = 256 * 1024;
+/// Interim answers (1xx) of one backend to one request; more is a bad answer, or they could go on for ever.
+pub const INTERIM_MAX: u32 = 64;
 /// Bytes read and thrown away after a final answer, so that it is not destroyed by a reset (nginx lingering_close).
 pub const LINGER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 

@@ -36,6 +36,7 @@ pub fn run<D>(plan: Arc<Plan>, least: Level, on_ready: impl FnOnce(&Workers) -> 
 where
     D: FnOnce() + 'static,
 {
+    raise_file_limit();
     let (log, lines) = log::channel(least);
     let started = log::open(plan.error_log.as_deref()).and_then(|target| {
         let admin = plan.admin.as_deref().map(AdminSocket::bind).transpose()?;
@@ -76,6 +77,14 @@ where
         let _workers = workers;
         leave(code, &log, admin_file).await
     })
+}
+
+/// The soft limit on open files is often 1024, for programs that use select(2); a balancer needs two per request.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit); // as far as it goes
 }
 
 /// Starts what runs beside the workers.

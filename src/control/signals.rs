@@ -6,9 +6,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// SIGTERM or SIGINT: end, politely the first time.
+    /// SIGTERM, SIGINT or SIGQUIT (nginx's graceful end): end, politely the first time.
     End(&'static str),
-    /// SIGHUP or SIGUSR1: nothing yet, but they must not kill the process either.
+    /// SIGHUP, SIGUSR1 or SIGUSR2: nothing yet, but they must not kill the process either.
     Ignore(&'static str),
 }
 
@@ -19,6 +19,8 @@ pub struct Signals {
     interrupt: Signal,
     hangup: Signal,
     user1: Signal,
+    user2: Signal,
+    quit: Signal,
 }
 
 impl Signals {
@@ -29,6 +31,8 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
             user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+            quit: signal(SignalKind::quit())?,
         })
     }
 
@@ -39,6 +43,8 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::End("SIGINT"),
             _ = self.hangup.recv() => Asked::Ignore("SIGHUP"),
             _ = self.user1.recv() => Asked::Ignore("SIGUSR1"),
+            _ = self.user2.recv() => Asked::Ignore("SIGUSR2"),
+            _ = self.quit.recv() => Asked::End("SIGQUIT"),
         }
     }
 }

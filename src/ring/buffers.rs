@@ -72,7 +72,7 @@ struct Promise {
     /// Small buffers promised in all, and out now.
     most: u32,
     out: u32,
-    /// The [`Reservation`] is gone; what is out comes back by and by.
+    /// The [`Reservation`] is gone; what is out comes back by and by, and counts one by one.
     released: bool,
 }
 
@@ -104,12 +104,32 @@ impl Pool {
         }
     }
 
-    fn settle(&mut self, key: usize) {
-        let promise = &self.promises[key];
-        if promise.released && promise.out == 0 {
-            let most = promise.most;
+    /// Where a waiter stands in the queue: tickets only grow, so thousands that give up at once are found quickly.
+    fn place(&self, ticket: u64) -> Option<usize> {
+        self.waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()
+    }
+
+    /// A reservation ends: what it did not use is free at once, the rest as its leases come back.
+    fn release(&mut self, key: usize) {
+        let promise = &mut self.promises[key];
+        promise.released = true;
+        let (unused, out) = (promise.most - promise.out, promise.out);
+        if out == 0 {
             self.promises.remove(key);
-            self.unpromise(most);
+        }
+        self.unpromise(unused);
+    }
+
+    /// A small lease comes back.
+    fn returned(&mut self, key: usize) {
+        let promise = &mut self.promises[key];
+        promise.out -= 1;
+        let (released, out) = (promise.released, promise.out);
+        if released {
+            if out == 0 {
+                self.promises.remove(key);
+            }
+            self.unpromise(1);
         }
     }
 }
@@ -203,8 +223,8 @@ impl Future for Reserve {
                 this.ticket = Some(ticket);
             }
             Some(ticket) => {
-                if let Some(waiter) = pool.waiters.iter_mut().find(|w| w.ticket == ticket) {
-                    waiter.waker.clone_from(cx.waker());
+                if let Some(place) = pool.place(ticket) {
+                    pool.waiters[place].waker.clone_from(cx.waker());
                 }
             }
         }
@@ -216,7 +236,9 @@ impl Drop for Reserve {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             let mut pool = self.pool.borrow_mut();
-            pool.waiters.retain(|w| w.ticket != ticket);
+            if let Some(place) = pool.place(ticket) {
+                pool.waiters.remove(place);
+            }
             pool.unpromise(0); // the next in the queue may fit
         }
     }
@@ -261,9 +283,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut pool = self.pool.borrow_mut();
-        pool.promises[self.key].released = true;
-        pool.settle(self.key);
+        self.pool.borrow_mut().release(self.key);
     }
 }
 
@@ -304,8 +324,7 @@ impl Drop for Lease {
             Size::Large => pool.large.give_back(data),
             Size::Small => {
                 pool.small.give_back(data);
-                pool.promises[self.promise].out -= 1;
-                pool.settle(self.promise);
+                pool.returned(self.promise);
             }
         }
     }
@@ -345,18 +364,49 @@ mod tests {
         let buffers = Buffers::new(4, 0);
         let held = try_reserve(&buffers, 4).unwrap();
         let lease = held.take();
-        let (mut a, mut b, mut c) = (buffers.reserve(2, 2), buffers.reserve(3, 4), buffers.reserve(4, 2));
+        let (mut a, mut b, mut c) = (buffers.reserve(2, 4), buffers.reserve(3, 4), buffers.reserve(4, 2));
         assert!(poll(&mut a).is_none() && poll(&mut b).is_none() && poll(&mut c).is_none());
         drop(held);
         assert!(poll(&mut a).is_none(), "a lease in the kernel's hands still counts");
+        assert!(poll(&mut c).is_none(), "first come, first served, though three are free");
         drop(lease);
-        assert!(poll(&mut c).is_none(), "first come, first served");
         let a = poll(&mut a).expect("the first in the queue");
         assert!(poll(&mut b).is_none());
         drop(b); // gives up: those behind move up
-        assert!(poll(&mut c).is_some());
         drop(a);
+        assert!(poll(&mut c).is_some());
         assert_eq!(buffers.out(), (0, 0, 0));
+    }
+
+    #[test]
+    fn thousands_that_give_up_at_once_take_no_time() {
+        let many = if cfg!(miri) { 100 } else { 60_000 };
+        let buffers = Buffers::new(1, 0);
+        let held = try_reserve(&buffers, 1).unwrap();
+        let mut waiting: Vec<_> = (0..many).map(|owner| buffers.reserve(owner, 1)).collect();
+        assert!(waiting.iter_mut().all(|reserve| poll(reserve).is_none()));
+        let began = std::time::Instant::now();
+        assert!(waiting.iter_mut().all(|reserve| poll(reserve).is_none()), "polled for another reason");
+        let last = waiting.pop();
+        drop(waiting); // the longest waiting first, as their deadlines come
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+        drop(held);
+        assert!(poll(&mut last.unwrap()).is_some());
+    }
+
+    #[test]
+    fn one_lease_in_the_kernels_hands_holds_one_buffer() {
+        let buffers = Buffers::new(4, 0);
+        let held = try_reserve(&buffers, 4).unwrap();
+        let stuck = held.take();
+        drop(held);
+        let others = try_reserve(&buffers, 3).expect("the rest is free at once");
+        assert!(try_reserve(&buffers, 1).is_none());
+        drop(stuck);
+        assert!(try_reserve(&buffers, 1).is_some());
+        drop(others);
+        assert_eq!(buffers.0.borrow().small.promised, 0);
+        assert!(buffers.0.borrow().promises.is_empty());
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum Operation {
     Accept(Descriptor),
     /// Connect to the address at this place.
     Connect(Descriptor, *const libc::sockaddr, libc::socklen_t),
-    /// Send these bytes, all of them if the kernel can (MSG_WAITALL | MSG_NOSIGNAL).
+    /// Send what the socket takes of these bytes now; EAGAIN if it takes none.
     Send(Descriptor, *const u8, u32),
     /// Cancel the operation with this user_data.
     Cancel(u64),

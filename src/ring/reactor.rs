@@ -150,6 +150,11 @@ impl<D: Driver> Reactor<D> {
         self.0.turns.get()
     }
 
+    /// Some closed socket still has bytes on their way to its peer.
+    pub fn is_flushing(&self) -> bool {
+        self.0.sockets.borrow().iter().any(|(_, entry)| entry.dropped && entry.sending.is_some())
+    }
+
     /// What is in use.
     pub fn gauges(&self) -> Gauges {
         let inner = &*self.0;
@@ -223,9 +228,16 @@ impl<D: Driver> Reactor<D> {
     }
 
     /// Drops every task, then turns until the last completion has come and every socket is closed, or `turns` are used up.
+    /// What peers have not taken by now is given up: whoever guarded it is gone, and a wait for them might never end.
     pub fn finish(&self, turns: usize) -> io::Result<()> {
         self.0.executor.clear();
         self.close_free_pipes();
+        let dropped = |(index, entry): (usize, &mut Entry)| {
+            entry.aborted |= entry.dropped;
+            entry.dropped.then_some(index as u32)
+        };
+        let left: Vec<u32> = self.0.sockets.borrow_mut().iter_mut().filter_map(dropped).collect();
+        left.into_iter().for_each(|index| self.settle(index));
         for _ in 0..turns {
             if self.0.sockets.borrow().is_empty() && self.0.ops.borrow().len() == 0 {
                 break;
@@ -300,6 +312,9 @@ impl<D: Driver> Reactor<D> {
                 entry.wake_writer();
                 true
             }
+            // Given up. A send that the kernel had begun says how far it came, not ECANCELED: handed over once more, nothing
+            // would ever end it while the peer does not read.
+            Op::Send { .. } if entry.cancelled => true,
             Op::Send { polling: true, .. } if result < 0 => {
                 entry.send_failed(-result);
                 true

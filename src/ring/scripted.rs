@@ -51,6 +51,8 @@ pub struct End {
     pub closed: bool,
     /// Nobody takes its bytes: sends do not complete.
     pub stalled: bool,
+    /// Of a stalled send the kernel took so many bytes before it stalled: its cancellation reports them, not ECANCELED.
+    pub stalled_after: i32,
     /// Connections waiting to be accepted, for a listener; negative: an errno.
     pub backlog: VecDeque<i32>,
     /// user_data of its armed poll.
@@ -149,6 +151,20 @@ impl World {
         self.pending.iter().map(|p| p.user_data).chain(self.ends.values().filter_map(|e| e.poll)).collect()
     }
 
+    /// Held connects go on.
+    pub fn let_connects_go(&mut self) {
+        self.hold_connects = false;
+        let (connects, others) =
+            std::mem::take(&mut self.held).into_iter().partition(|p| matches!(p.operation, Operation::Connect(..)));
+        self.held = others;
+        self.pending.extend::<Vec<Pending>>(connects);
+    }
+
+    /// A stalled send is in the kernel's hands.
+    pub fn holds_sends(&self) -> bool {
+        self.held.iter().any(|p| matches!(p.operation, Operation::Send(..)))
+    }
+
     /// Lets time pass.
     pub fn advance(&mut self, ms: u64) {
         self.now += ms * 1_000_000;
@@ -205,6 +221,11 @@ impl World {
         let (operation, user_data) = (pending.operation, pending.user_data);
         match operation {
             Operation::Cancel(target) => {
+                let taken = |p: &Pending| match p.operation {
+                    Operation::Send(d, ..) if p.user_data == target => self.ends[&d.0].stalled_after,
+                    _ => 0,
+                };
+                let taken = self.held.iter().map(taken).find(|&n| n > 0);
                 let before = self.pending.len() + self.held.len();
                 self.pending.retain(|p| p.user_data != target);
                 self.held.retain(|p| p.user_data != target);
@@ -214,7 +235,7 @@ impl World {
                     ends.filter_map(|end| [&mut end.poll, &mut end.accept].into_iter().find(|a| **a == Some(target)));
                 let found = cancelled + armed.map(|armed| *armed = None).count();
                 for _ in 0..found {
-                    self.complete(target, -libc::ECANCELED, false);
+                    self.complete(target, taken.unwrap_or(-libc::ECANCELED), false);
                 }
                 self.complete(user_data, if found > 0 { 0 } else { -libc::ENOENT }, false);
             }

@@ -410,6 +410,12 @@ impl<D: Driver> Socket<D> {
         self.with(|entry| entry.accepted_bytes)
     }
 
+    /// The kernel took something for sending since [`Socket::accepted_bytes`] was `before`, or may have: a send in its hands
+    /// says only at its end how far it came.
+    pub fn may_have_sent(&self, before: u64) -> bool {
+        self.with(|entry| entry.sending.is_some() || entry.accepted_bytes != before)
+    }
+
     /// Sends FIN once everything before it is sent.
     pub async fn finish(&self) -> io::Result<()> {
         self.flushed().await?;
@@ -419,6 +425,11 @@ impl<D: Driver> Socket<D> {
 
     /// Closes at once with RST; what is in flight is given up.
     pub fn abort(self) {
+        self.reset_when_dropped();
+    }
+
+    /// When it is dropped it closes at once with RST, giving up what is in flight.
+    pub fn reset_when_dropped(&self) {
         let descriptor = self.with(|entry| {
             entry.aborted = true;
             entry.descriptor

@@ -396,6 +396,88 @@ fn an_abort_does_not_wait_for_its_peer() {
 }
 
 #[test]
+fn an_abort_in_the_middle_of_a_send_ends_it() {
+    let (reactor, driver) = reactor(Faults::default());
+    let descriptor = driver.world().open();
+    driver.world().end(descriptor).stalled = true;
+    driver.world().end(descriptor).stalled_after = 3; // a short count is all that the cancelled send says
+    let socket = reactor.adopt(descriptor);
+    let inner = reactor.clone();
+    run(&reactor, async move {
+        socket.set_owner(1);
+        let lease = lease(&inner, 1, b"0123456789").await;
+        socket.send(lease, 0..10).await.unwrap();
+        executor::yield_now().await;
+        executor::yield_now().await;
+        socket.abort();
+    });
+    nothing_left(&reactor);
+    assert!(driver.world().end(descriptor).closed);
+}
+
+/// The same on io_uring: a peer that never reads must not keep a buffer, a descriptor and an op slot beyond the abort.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn an_abort_ends_a_half_taken_send_on_a_real_kernel() {
+    let Ok(driver) = uring::Uring::new() else { return println!("skipped: no io_uring here") };
+    let reactor = Reactor::new(driver, 16, 16);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    socket2::SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+    let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let peer = listener.accept().unwrap();
+    socket2::SockRef::from(&stream).set_send_buffer_size(4096).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let socket = reactor.adopt(Descriptor(std::os::fd::IntoRawFd::into_raw_fd(stream)));
+    let (inner, done) = (reactor.clone(), Rc::new(Cell::new(false)));
+    let ended = done.clone();
+    reactor.spawn(async move {
+        socket.set_owner(1);
+        let reservation = inner.buffers().reserve(1, 2).await;
+        let timer = inner.timer();
+        loop {
+            let lease = reservation.try_take_large().unwrap();
+            let end = lease.len();
+            if timer.within(300, socket.send(lease, 0..end)).await.is_err() {
+                break; // the kernel's buffers are full
+            }
+        }
+        socket.abort();
+        ended.set(true);
+    });
+    // A timer that keeps the loop turning: nothing else would end a wait.
+    let (inner, kept) = (reactor.clone(), done.clone());
+    reactor.spawn(async move {
+        while !kept.get() {
+            inner.timer().sleep(50).await;
+        }
+        inner.timer().sleep(500).await;
+    });
+    while reactor.gauges().tasks > 0 {
+        reactor.turn().unwrap();
+    }
+    let Gauges { op_slots, sockets, buffers_large, .. } = reactor.gauges();
+    assert_eq!((op_slots, sockets, buffers_large), (0, 0, 0), "op slots, sockets, buffers");
+    drop(peer);
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_peer_that_never_reads() {
+    let (reactor, driver) = reactor(Faults::default());
+    let descriptor = driver.world().open();
+    driver.world().end(descriptor).stalled = true;
+    let socket = reactor.adopt(descriptor);
+    let inner = reactor.clone();
+    run(&reactor, async move {
+        socket.set_owner(1);
+        let lease = lease(&inner, 1, b"last words").await;
+        socket.send(lease, 0..10).await.unwrap();
+    });
+    reactor.finish(100).unwrap();
+    assert!(driver.world().end(descriptor).closed);
+    nothing_left(&reactor);
+}
+
+#[test]
 fn a_watched_socket_tells_its_watcher() {
     let (reactor, driver) = reactor(Faults::default());
     let quiet = driver.world().open();

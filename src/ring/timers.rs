@@ -188,10 +188,20 @@ impl Timer {
         false
     }
 
-    /// Runs `future` for at most `ms` milliseconds from now.
+    /// Runs `future` for at most `ms` milliseconds from now. The deadline is set only if it is not ready at once.
     pub async fn within<T>(&self, ms: u64, future: impl Future<Output = T>) -> Result<T, Elapsed> {
-        self.set(ms);
-        self.before_deadline(future).await
+        let mut future = pin!(future);
+        let mut set = false;
+        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending => {
+                if !std::mem::replace(&mut set, true) {
+                    self.set(ms);
+                }
+                if self.poll_expired(cx.waker()) { Poll::Ready(Err(Elapsed)) } else { Poll::Pending }
+            }
+        })
+        .await
     }
 
     /// Runs `future` until the deadline set before.

@@ -18,6 +18,8 @@ pub struct Uring {
     ring: IoUring,
     wake: Arc<OwnedFd>,
     wake_armed: bool,
+    /// The ring failed while an operation was being queued; told by the next `wait`, which ends the worker.
+    failed: Option<io::Error>,
     random: u64,
 }
 
@@ -87,7 +89,7 @@ impl Uring {
         // SAFETY: `wake` was just created and nobody else owns it.
         let wake = Arc::new(unsafe { OwnedFd::from_raw_fd(wake) });
         let random = ahash::RandomState::new().hash_one(wake.as_raw_fd()) | 1;
-        Ok(Self { ring, wake, wake_armed: false, random })
+        Ok(Self { ring, wake, wake_armed: false, failed: None, random })
     }
 
     fn push(&mut self, entry: squeue::Entry) {
@@ -97,7 +99,10 @@ impl Uring {
                 return;
             }
             // The queue is full: hand it over without waiting. EBUSY (completions overflowed) is mended by GETEVENTS.
-            let _ = self.enter(0, None);
+            if let Err(error) = self.enter(0, None) {
+                self.failed = Some(error);
+                return;
+            }
         }
     }
 
@@ -193,7 +198,9 @@ impl Driver for Uring {
             }
             Operation::Connect(d, address, len) => opcode::Connect::new(types::Fd(d.0), address, len).build(),
             Operation::Send(d, data, len) => {
-                opcode::Send::new(types::Fd(d.0), data, len).flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL).build()
+                // Never MSG_WAITALL, and DONTWAIT: the kernel polls and sends on by itself only 128 times, then hands the rest of
+                // a slow reader's send to a kernel worker thread (io-wq). What is left is sent on by the op slot.
+                opcode::Send::new(types::Fd(d.0), data, len).flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT).build()
             }
             Operation::Cancel(target) => opcode::AsyncCancel::new(target).build(),
         };
@@ -202,6 +209,9 @@ impl Driver for Uring {
 
     fn wait(&mut self, timeout_ns: Option<u64>, out: &mut Vec<Completion>) -> io::Result<()> {
         self.arm_wake();
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let waiting = !self.ring.completion().is_empty(); // left over from a capped turn
         match timeout_ns {
             Some(0) => self.enter(0, None)?,

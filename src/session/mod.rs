@@ -89,6 +89,29 @@ impl<D: Driver> Context<D> {
     }
 }
 
+/// Counts an open client connection until it is dropped.
+struct Open<D: Driver> {
+    cx: Rc<Context<D>>,
+    listener: usize,
+}
+
+impl<D: Driver> Open<D> {
+    fn count(cx: Rc<Context<D>>, listener: usize) -> Self {
+        cx.stats().connections.add(1);
+        cx.stats().connections_total.add(1);
+        cx.listener_stats(listener).connections.add(1);
+        cx.listener_stats(listener).connections_total.add(1);
+        Self { cx, listener }
+    }
+}
+
+impl<D: Driver> Drop for Open<D> {
+    fn drop(&mut self) {
+        self.cx.stats().connections.sub(1);
+        self.cx.listener_stats(self.listener).connections.sub(1);
+    }
+}
+
 /// Milliseconds of a configured duration.
 fn ms(duration: Duration) -> u64 {
     duration.as_millis().min(u128::from(u64::MAX / 4)) as u64

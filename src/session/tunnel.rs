@@ -2,7 +2,7 @@
 
 use super::{Context, ms};
 use crate::proto::reason::Reason;
-use crate::ring::{Driver, Owner, Socket};
+use crate::ring::{Driver, Elapsed, Owner, Socket};
 use crate::stats::Counter;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -19,6 +19,16 @@ struct Tunnel<'a, D: Driver> {
     last: Cell<u64>,
 }
 
+/// How long a tunnel may wait for its peers.
+pub struct Patience {
+    /// No byte either way.
+    pub idle: Duration,
+    /// One buffer until the client has taken it.
+    pub client: Duration,
+    /// One buffer until the backend has taken it.
+    pub backend: Duration,
+}
+
 /// Relays until both sides have ended, one of them failed, or nothing moved for `idle`. `early` are bytes received already,
 /// from the client and from the backend. Returns why it ended, if not well.
 pub async fn run<D: Driver>(
@@ -27,21 +37,22 @@ pub async fn run<D: Driver>(
     client: &Socket<D>,
     backend: &Socket<D>,
     early: [Vec<u8>; 2],
-    idle: Duration,
+    patience: Patience,
 ) -> Result<(), Reason> {
     let tunnel = Tunnel { cx, owner, last: Cell::new(cx.reactor.now_ms()) };
     let [from_client, from_backend] = early;
     let stats = cx.stats();
-    let mut up = pin!(tunnel.pump(client, backend, from_client, &stats.bytes_in));
-    let mut down = pin!(tunnel.pump(backend, client, from_backend, &stats.bytes_out));
+    let idle = patience.idle;
+    let mut up = pin!(tunnel.pump(client, backend, from_client, &stats.bytes_in, ms(patience.backend)));
+    let mut down = pin!(tunnel.pump(backend, client, from_backend, &stats.bytes_out, ms(patience.client)));
     let (mut up_done, mut down_done) = (false, false);
     let both = poll_fn(|task| {
         if !up_done && let Poll::Ready(result) = up.as_mut().poll(task) {
-            result.map_err(|_| Reason::ClientGone)?;
+            result.map_err(|error| blame(&error, Reason::ClientGone, Reason::BackendSendTimeout))?;
             up_done = true;
         }
         if !down_done && let Poll::Ready(result) = down.as_mut().poll(task) {
-            result.map_err(|_| Reason::BackendReset)?;
+            result.map_err(|error| blame(&error, Reason::BackendReset, Reason::ClientTimeout))?;
             down_done = true;
         }
         if up_done && down_done { Poll::Ready(Ok(())) } else { Poll::Pending }
@@ -64,10 +75,37 @@ pub async fn run<D: Driver>(
     }
 }
 
+/// Names the end of one direction.
+fn blame(error: &Broken, gone: Reason, late: Reason) -> Reason {
+    if let Broken::Late = error { late } else { gone }
+}
+
+/// How one direction broke.
+enum Broken {
+    Gone,
+    /// What was sent was not taken in time.
+    Late,
+}
+
+impl From<io::Error> for Broken {
+    fn from(_: io::Error) -> Self {
+        Broken::Gone
+    }
+}
+
 impl<D: Driver> Tunnel<'_, D> {
-    /// One direction, to its end: FIN in becomes FIN out.
-    async fn pump(&self, from: &Socket<D>, to: &Socket<D>, early: Vec<u8>, count: &Counter) -> io::Result<()> {
+    /// One direction, to its end: FIN in becomes FIN out. Bytes that `to` does not take within `send_ms` end it: they hold a
+    /// buffer, and the other direction may keep the tunnel from ever looking idle.
+    async fn pump(
+        &self,
+        from: &Socket<D>,
+        to: &Socket<D>,
+        early: Vec<u8>,
+        count: &Counter,
+        send_ms: u64,
+    ) -> Result<(), Broken> {
         let mut early = &early[..];
+        let timer = self.cx.reactor.timer();
         loop {
             if early.is_empty() {
                 from.readable().await; // an idle tunnel holds no buffer
@@ -88,10 +126,13 @@ impl<D: Driver> Tunnel<'_, D> {
             };
             self.last.set(self.cx.reactor.now_ms());
             count.add(n as u64);
-            to.send(lease, 0..n).await?;
-            drop(reservation); // the lease still counts until it is sent
-            to.flushed().await?; // so at most one buffer per direction is held
+            let sent = async {
+                to.send(lease, 0..n).await?;
+                drop(reservation); // the lease still counts until it is sent
+                to.flushed().await // so at most one buffer per direction is held
+            };
+            timer.within(send_ms, sent).await.map_err(|Elapsed| Broken::Late)??;
         }
-        to.finish().await
+        Ok(to.finish().await?)
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::balance::{Picker, ServerIndex, Tried};
 use crate::config::plan::{Address, Plan};
+use crate::limits::UPSTREAM_EXCHANGES_MAX;
 use crate::proto::reason::Reason;
 use crate::ring::sockaddr::KernelAddress;
 use crate::ring::{Driver, Elapsed, Reactor, Socket, Timer};
@@ -30,6 +31,8 @@ struct Peer<D: Driver> {
 
 struct Group<D: Driver> {
     picker: RefCell<Picker>,
+    /// This worker's attempts under way.
+    running: Cell<u32>,
     seen_turn: Cell<u64>,
     peers: Vec<Peer<D>>,
     /// Idle connections per server kept by this worker.
@@ -62,6 +65,7 @@ impl<D: Driver> Upstreams<D> {
             }
             groups.push(Group {
                 picker: RefCell::new(Picker::new(group.clone(), worker, 0)),
+                running: Cell::new(0),
                 seen_turn: Cell::new(0),
                 peers,
                 keepalive: (upstream.keepalive as usize).div_ceil(workers),
@@ -69,6 +73,11 @@ impl<D: Driver> Upstreams<D> {
             });
         }
         Ok(Self { reactor, stats, worker, groups })
+    }
+
+    /// This group holds its share of the worker's exchanges, and others may want theirs.
+    pub fn is_crowded(&self, group: usize) -> bool {
+        self.groups.len() > 1 && self.groups[group].running.get() >= UPSTREAM_EXCHANGES_MAX
     }
 
     /// Chooses a server that was not tried yet and counts a request in flight there until the result is dropped.
@@ -80,6 +89,7 @@ impl<D: Driver> Upstreams<D> {
         }
         let server = picker.pick(tried, self.reactor.now_ms())?;
         picker.begin(server);
+        entry.running.set(entry.running.get() + 1);
         self.server_stats(group, server).requests.add(1);
         Some(Picked { upstreams: self.clone(), group, server })
     }
@@ -209,15 +219,25 @@ impl<D: Driver> Picked<D> {
                 }
             }
         }
-        self.stats().connect_failures.add(1);
+        if reason != Reason::Overloaded {
+            self.stats().connect_failures.add(1);
+        }
         Err(reason)
     }
 }
 
 impl<D: Driver> Drop for Picked<D> {
     fn drop(&mut self) {
-        self.upstreams.groups[self.group].picker.borrow().end(self.server);
+        let group = &self.upstreams.groups[self.group];
+        group.picker.borrow().end(self.server);
+        group.running.set(group.running.get() - 1);
     }
+}
+
+/// This machine ran out of something: no server is to blame.
+fn is_ours(error: &io::Error) -> bool {
+    let short = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|errno| short.contains(&errno))
 }
 
 fn connect_reason(error: &io::Error) -> Reason {
@@ -225,6 +245,7 @@ fn connect_reason(error: &io::Error) -> Reason {
         // A unix socket that nobody made, or whose server died, is refused just as a closed port is.
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Reason::ConnectRefused,
         io::ErrorKind::TimedOut => Reason::ConnectTimeout,
+        _ if is_ours(error) => Reason::Overloaded,
         _ => Reason::ConnectFailed,
     }
 }

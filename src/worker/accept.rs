@@ -41,7 +41,7 @@ pub(super) async fn run<D: Driver>(cx: Rc<Context<D>>, listener: Listener<D>, in
             None => break,
             Some(Ok(descriptor)) => admit(&cx, descriptor, index),
             Some(Err(error)) => {
-                if refusal(&error) {
+                if !of_one_connection(&error) {
                     cx.stats().accept_errors.add(1);
                     cx.log(
                         Level::Error,
@@ -69,15 +69,22 @@ pub(super) async fn run<D: Driver>(cx: Rc<Context<D>>, listener: Listener<D>, in
     drop(accepting);
 }
 
-/// Descriptors or memory ran out, as opposed to one connection that died in the queue.
-fn refusal(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+/// One connection died in the queue (accept(2) lists these); anything else is ours, such as descriptors or memory that ran out.
+fn of_one_connection(error: &io::Error) -> bool {
+    use libc::{EAGAIN, ECANCELED, ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, EINTR, ENETDOWN, ENETUNREACH, EPERM, EPROTO};
+    let dead = [EAGAIN, ECANCELED, ECONNABORTED, EHOSTDOWN, EHOSTUNREACH, EINTR, ENETDOWN, ENETUNREACH, EPERM, EPROTO];
+    error.raw_os_error().is_some_and(|errno| dead.contains(&errno))
 }
 
 fn admit<D: Driver>(cx: &Rc<Context<D>>, descriptor: Descriptor, index: usize) {
     if cx.stats().connections.get() >= u64::from(cx.plan.worker_connections) {
         cx.stats().connections_refused.add(1);
         cx.stats().count_error(Reason::TooManyConnections);
+        // Once in a while: there may be thousands.
+        if cx.stats().connections_refused.get().is_power_of_two() {
+            let line = "worker_connections is reached: new connections are closed (said again at every doubling)";
+            cx.log(Level::Error, format!("{}: {line}", Reason::TooManyConnections.name()));
+        }
         drop(cx.reactor.adopt(descriptor));
         return;
     }

@@ -212,7 +212,7 @@ fn turn_until_done<D: Driver>(
         }
         if orders.drain.load(Ordering::Acquire) {
             cx.drain();
-            if accepting.get() == 0 && stats.connections.get() == 0 {
+            if accepting.get() == 0 && stats.connections.get() == 0 && !reactor.is_flushing() {
                 return Ok(());
             }
         }

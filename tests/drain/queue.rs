@@ -20,13 +20,13 @@ fn connect_while_stopped(ringgate: &Ringgate, count: usize) -> Vec<Client> {
     clients
 }
 
-/// All of them are answered and told to close, and the process ends.
+/// All of them are answered, and the process ends. Who asked when the drain was under way (`late`) is told to close.
 #[track_caller]
-fn expect_answers(mut ringgate: Ringgate, clients: Vec<Client>) {
+fn expect_answers(mut ringgate: Ringgate, clients: Vec<Client>, late: bool) {
     for (i, mut client) in clients.into_iter().enumerate() {
         let answer = client.try_response_to("GET").unwrap_or_else(|e| panic!("connection {i}: {e}"));
         assert_eq!(answer.status(), 200, "connection {i}");
-        assert!(answer.connection_has("close"), "connection {i} is not told to close");
+        assert!(!late || answer.connection_has("close"), "connection {i} is not told to close");
         client.expect_fin();
     }
     assert_eq!(ringgate.wait_exit(PATIENCE).code(), Some(0), "{}", ringgate.log());
@@ -42,7 +42,7 @@ fn requests_in_the_queue_are_answered() {
         clients.iter_mut().for_each(|client| client.send(REQUEST));
         ringgate.signal("TERM");
         ringgate.signal("CONT");
-        expect_answers(ringgate, clients);
+        expect_answers(ringgate, clients, false); // a worker may be quicker than the signal
     }
 }
 
@@ -56,7 +56,7 @@ fn requests_after_the_signal_on_queued_connections_are_answered() {
         ringgate.expect_log("draining");
         std::thread::sleep(Duration::from_millis(300));
         clients.iter_mut().for_each(|client| client.send(REQUEST));
-        expect_answers(ringgate, clients);
+        expect_answers(ringgate, clients, true);
     }
 }
 
@@ -78,9 +78,11 @@ fn queued_connections_on_a_unix_socket_are_answered() {
     let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(&place)).collect();
     ringgate.signal("TERM");
     ringgate.signal("CONT");
+    ringgate.expect_log("draining");
     wait_until("the socket's file is gone", || !socket.exists());
+    std::thread::sleep(Duration::from_millis(100));
     clients.iter_mut().for_each(|client| client.send(REQUEST));
-    expect_answers(ringgate, clients);
+    expect_answers(ringgate, clients, true);
 }
 
 /// Whoever comes after the queues were emptied is not let in, rather than let in and cut.

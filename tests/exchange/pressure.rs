@@ -177,3 +177,42 @@ fn a_pipeliner_that_reads_nothing_is_stopped() {
     backend.close_all();
     ringgate.expect_clean(&start);
 }
+
+/// Kernel threads that finish a worker's sends for it (io-wq). The control plane's own, named after the process, write the log.
+fn kernel_threads(pid: u32) -> usize {
+    let names = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs").flatten();
+    let names = names.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("iou-wrk-") && name.trim_end() != format!("iou-wrk-{pid}")).count()
+}
+
+/// Half-closed clients that drain in sips made the kernel's own retries of a send run out, and then a kernel thread each.
+#[test]
+fn slow_readers_make_no_kernel_threads() {
+    const LENGTH: u64 = 24 * MIB;
+    let backend = Backend::script(|conn| {
+        while conn.request().is_some() {
+            conn.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"));
+            if std::io::copy(&mut Payload::new(31, LENGTH), &mut conn.writer()).is_err() {
+                return;
+            }
+        }
+    });
+    let ringgate = before(&backend);
+    let mut slow: Vec<_> = (0..40).map(|_| ringgate.client()).collect();
+    for client in &mut slow {
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.finish();
+    }
+    let until = Instant::now() + Duration::from_secs(6);
+    let mut sip = vec![0; 150_000];
+    while Instant::now() < until {
+        for client in &slow {
+            let mut stream = client.writer();
+            if stream.peek().is_ok_and(|n| n > 0) {
+                let _ = stream.read(&mut sip);
+            }
+        }
+        assert_eq!(kernel_threads(ringgate.pid()), 0);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

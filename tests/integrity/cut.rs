@@ -22,7 +22,7 @@ fn cut_point(number: u64, length: usize) -> usize {
 
 /// Which body message `number` has.
 fn body(number: u64) -> Body {
-    let frames = if number % 2 == 0 { Frames::Length } else { Frames::Chunked };
+    let frames = if number.is_multiple_of(2) { Frames::Length } else { Frames::Chunked };
     Body::new(number, LENGTHS[(number / 2 % 3) as usize], frames)
 }
 
@@ -72,7 +72,7 @@ fn cut_downloads_never_arrive_as_whole() {
         body.write(&mut message).expect("a vector takes all");
         conn.send(&message[..cut_point(number, message.len())]);
         // Without framing only a reset tells the end from a cut.
-        if frames == Frames::Close || number % 2 == 0 {
+        if frames == Frames::Close || number.is_multiple_of(2) {
             // A reset destroys what was not read yet: give it time, so that cuts anywhere are seen.
             std::thread::sleep(Duration::from_millis(number % 5));
             conn.reset();

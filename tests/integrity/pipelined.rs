@@ -12,7 +12,7 @@ fn ten_thousand_pipelined_requests_come_back_in_order() {
     let ringgate = start(&backend, 2);
     let before = ringgate.status();
     let mut client = ringgate.client();
-    let size = |nth: usize| if nth % 3 == 0 { nth % 700 } else { 0 };
+    let size = |nth: usize| if nth.is_multiple_of(3) { nth % 700 } else { 0 };
     let mut out = client.writer();
     let writing = std::thread::spawn(move || {
         let mut bytes = Vec::new();

@@ -84,7 +84,7 @@ fn websockets_echo_for_a_while() {
     let printed = succeed(&python, &["-c", CLIENT, &url, &seconds.to_string()], seconds + 60).text();
     let rounds: Vec<u64> = printed.trim().split(' ').skip(1).filter_map(|count| count.parse().ok()).collect();
     assert_eq!(rounds.len(), 4, "{printed}");
-    assert!(rounds[0] >= 5 && rounds[1..].iter().all(|&count| count >= 20), "{printed}");
+    assert!(rounds[0] >= 2 && rounds[1..].iter().all(|&count| count >= 5), "{printed}");
     drop(server);
     ringgate.expect_clean(&before);
     let status = ringgate.status();

@@ -1,7 +1,9 @@
 //! The backend's answer up to the end of its head.
 
+use super::attempt::Upload;
 use super::client::Client;
 use super::exchange::Request;
+use crate::limits::INTERIM_MAX;
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::proto::request::{FieldSlots, Version};
@@ -11,6 +13,7 @@ use crate::proto::writer::Writer;
 use crate::ring::{Driver, Elapsed, Lease, Socket};
 use crate::session::ms;
 use crate::upstream::Picked;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -21,6 +24,8 @@ pub(super) struct Answer<'x, 's, 'a, D: Driver> {
     pub(super) request: &'x Request<'a>,
     pub(super) picked: &'x Picked<D>,
     pub(super) backend: &'s Socket<D>,
+    /// While the request is on its way, no time runs for the answer.
+    pub(super) upload: &'s Cell<Upload>,
 }
 
 /// A final answer's head, rewritten.
@@ -48,12 +53,13 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
         let (mut start, mut end) = (0, 0);
         // Whether the backend has said nothing at all: an interim answer is an answer for the retry rule.
         let mut silent = true;
+        let mut interims = 0;
         loop {
             match self.receive(&mut back, end) {
                 Ok(Some(0)) => return Err((Reason::BackendClosed, silent)),
                 Ok(Some(n)) => {
-                    if std::mem::take(&mut silent) {
-                        // From now on it is the time between two reads.
+                    if std::mem::take(&mut silent) && self.upload.get() != Upload::Running {
+                        // From now on it is the time between two reads. Not behind a 100 that the body still follows.
                         self.client.timer.set(ms(self.request.location.proxy_read_timeout));
                     }
                     end += n;
@@ -69,8 +75,12 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
                     Judged::Partial => break,
                     Judged::Interim { used, out } => {
                         start += used;
+                        interims += 1;
+                        if interims > INTERIM_MAX {
+                            return Err((Reason::BadResponse, false));
+                        }
                         if let Some((out, len)) = out {
-                            self.pass_on(out, len).await?;
+                            Box::pin(self.pass_on(out, len)).await?;
                         }
                     }
                     Judged::Final { used, out, len, facts, framing, close } => {

@@ -9,9 +9,10 @@ use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::ring::{Driver, Elapsed, Lease, Socket};
 use crate::session::ms;
-use crate::session::relay::{self, Broken, Relay};
+use crate::session::relay::{self, Appended, Broken, Relay};
 use crate::stats::Counter;
 use crate::upstream::Picked;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -98,9 +99,11 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
     /// `silent`: no byte of an answer came.
     fn failed(&self, (reason, silent): (Reason, bool), accepted_before: u64, body_read: bool) -> Outcome<D> {
         // RFC 9110 9.2.2: what is not idempotent is sent again only if the backend cannot have seen any of it.
-        let unseen = || self.socket.accepted_bytes() == accepted_before;
+        let unseen = || !self.socket.may_have_sent(accepted_before);
         let retry = silent && (self.request.facts.idempotent || unseen());
         let stale = retry && matches!(reason, Reason::BackendClosed | Reason::BackendReset);
+        // A send that it still holds would keep a buffer of the next attempt.
+        self.socket.reset_when_dropped();
         Outcome::Failed { reason, stale, retry, body_read }
     }
 
@@ -129,40 +132,62 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             Ok(Err(_)) => return self.failed((Reason::BackendReset, true), accepted_before, true),
             Err(Elapsed) => return self.failed((Reason::BackendSendTimeout, true), accepted_before, true),
         }
-        let answer = Answer { client: self.client, request: self.request, picked: self.picked, backend: &self.socket };
-        if decoder.is_done() && first.ended {
-            self.client.timer.set(ms(location.proxy_first_byte_timeout));
-            let used = head + first.consumed;
-            let failure = match answer.read_head(|| self.must_close(used)).await {
-                Ok(head) => {
-                    let delivered = self.deliver(head, &Cell::new(Upload::Done), None).await;
-                    return self.conclude(delivered, BodyRead::Input(first.consumed));
-                }
-                Err(failure) => failure,
-            };
-            return self.failed(failure, accepted_before, true);
+        if !decoder.is_done() || !first.ended {
+            // Boxed, as all that few requests need: a connection's task stays small.
+            return Box::pin(self.stream(decoder, first, most, accepted_before)).await;
         }
-        // The body is longer than what came with the head: it is streamed while the answer is awaited.
+        let upload = Cell::new(Upload::Done);
+        self.client.timer.set(ms(location.proxy_first_byte_timeout));
+        let used = head + first.consumed;
+        let failure = match self.answer(&upload).read_head(|| self.must_close(used)).await {
+            Ok(head) => {
+                let delivered = self.deliver(head, &upload, None).await;
+                return self.conclude(delivered, BodyRead::Input(first.consumed));
+            }
+            Err(failure) => failure,
+        };
+        self.failed(failure, accepted_before, true)
+    }
+
+    fn answer<'s>(&'s self, upload: &'s Cell<Upload>) -> Answer<'x, 's, 'a, D> {
+        Answer { client: self.client, request: self.request, picked: self.picked, backend: &self.socket, upload }
+    }
+
+    /// The body is longer than what came with the head: it is streamed while the answer is awaited.
+    async fn stream(
+        self,
+        mut decoder: Decoder,
+        first: Appended,
+        most: Option<u64>,
+        accepted_before: u64,
+    ) -> Outcome<D> {
+        let Request { facts, head, location, .. } = self.request;
+        let raw = &self.client.bytes()[*head..];
+        let upload = Cell::new(Upload::Running);
+        // Bytes that came behind an earlier streamed body stand between the input and what the socket has.
+        let carried = match (&raw[first.consumed..], &self.client.pushback[..]) {
+            (rest, []) => Cow::Borrowed(rest),
+            (rest, behind) => Cow::Owned([rest, behind].concat()),
+        };
         let (timer, received, mut spill) = (self.client.cx.reactor.timer(), Counter::default(), Vec::new());
         let relay = Relay {
             from: &self.client.socket,
             to: &self.socket,
             decoder: &mut decoder,
-            encoder,
+            encoder: Encoder::new(facts.body),
             ended: first.ended,
             reservation: self.client.reservation(),
             timer: &timer,
             read_ms: ms(location.client_body_timeout),
             send_ms: ms(location.proxy_send_timeout),
             most,
-            carried: &raw[first.consumed..],
+            carried: &carried,
             spill: &mut spill,
             received: &received,
             sent: &self.picked.stats().bytes_out,
             stats: self.client.cx.stats(),
         };
-        let upload = Cell::new(Upload::Running);
-        let delivered = self.exchange(&answer, &upload, pin!(relay.run())).await;
+        let delivered = self.exchange(&self.answer(&upload), &upload, pin!(relay.run())).await;
         self.client.cx.stats().bytes_in.add(received.get());
         match delivered {
             Err(_) if matches!(upload.get(), Upload::Broken(_)) => {
@@ -267,7 +292,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                     sent: &client.cx.stats().bytes_out,
                     stats: client.cx.stats(),
                 };
-                relay.run().await
+                Box::pin(relay.run()).await
             });
             poll_fn(|task| {
                 if let Some(uploading) = &mut uploading {
@@ -323,9 +348,10 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                 self.picked.stats().failures.add(1);
                 report(self.client.cx, reason, || format!("{} was cut", self.client.request_line()));
                 match reason {
-                    Reason::ClientGone | Reason::ClientTimeout => Next::Abort,
                     // Without a length only a reset tells the client that there should have been more.
                     _ if until_close => Next::Abort,
+                    Reason::ClientTimeout => Next::Abort,
+                    Reason::ClientGone => Next::Gone,
                     _ => Next::Close,
                 }
             }

@@ -6,7 +6,7 @@ use crate::limits;
 use crate::proto::page;
 use crate::proto::reason::Reason;
 use crate::proto::writer::Writer;
-use crate::ring::{Descriptor, Driver, Elapsed, Lease, Owner, Reservation, Socket, Timer};
+use crate::ring::{Driver, Elapsed, Lease, Owner, Reservation, Socket, Timer};
 use crate::session::ms;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -55,8 +55,7 @@ pub(super) struct Client<'a, D: Driver> {
 }
 
 impl<'a, D: Driver> Client<'a, D> {
-    pub(super) fn new(cx: &'a Context<D>, descriptor: Descriptor, listener: usize) -> Self {
-        let socket = cx.reactor.adopt(descriptor);
+    pub(super) fn new(cx: &'a Context<D>, socket: Socket<D>, listener: usize) -> Self {
         let owner = cx.next_owner();
         socket.set_owner(owner);
         let ip = match socket.peer() {
@@ -205,10 +204,9 @@ impl<'a, D: Driver> Client<'a, D> {
         debug_assert!(self.start <= self.end);
     }
 
-    /// Forgets the input: its bytes went with a streamed body, and `spill` came behind it.
-    pub(super) fn replace_input(&mut self, mut spill: Vec<u8>) {
+    /// Forgets the input and what stood behind it: their bytes went with a streamed body, and `spill` is what it left.
+    pub(super) fn replace_input(&mut self, spill: Vec<u8>) {
         (self.start, self.end) = (0, 0);
-        spill.append(&mut self.pushback);
         self.pushback = spill;
     }
 
@@ -220,11 +218,20 @@ impl<'a, D: Driver> Client<'a, D> {
         format!("\"{}\" from {}", line.escape_debug(), self.ip)
     }
 
-    /// Answers with an error page. `close`: the request was not read whole, or must not be trusted to have ended.
+    /// Answers with an error page; see [`Client::refuse_now`]. Boxed, as all that few requests need: a connection's task stays
+    /// small.
     pub(super) async fn refuse(&mut self, reason: Reason, close: bool, head_only: bool, detail: &str) -> Next {
+        Box::pin(self.refuse_now(reason, close, head_only, detail)).await
+    }
+
+    /// Answers with an error page. `close`: the request was not read whole, or must not be trusted to have ended.
+    async fn refuse_now(&mut self, reason: Reason, close: bool, head_only: bool, detail: &str) -> Next {
         report(self.cx, reason, || format!("{}{detail}", self.request_line()));
-        if reason.status() == 0 {
-            return Next::Abort;
+        match reason {
+            // In order, not by a reset: answers to earlier requests may still be on their way to a client that sent FIN.
+            Reason::ClientGone => return Next::Gone,
+            reason if reason.status() == 0 => return Next::Abort,
+            _ => {}
         }
         let Some(mut lease) = self.reservation.as_ref().and_then(Reservation::try_take) else { return Next::Abort };
         let mut writer = Writer::new(&mut lease);
@@ -264,8 +271,11 @@ impl<'a, D: Driver> Client<'a, D> {
         if !matches!(self.timer.within(limits::CLOSE_FLUSH_MAX, self.socket.finish()).await, Ok(Ok(()))) {
             return;
         }
+        // One buffer is enough from here on; the others are for those who still have something to say.
         (self.start, self.end) = (0, 0);
-        let Some(reservation) = &self.reservation else { return };
+        self.input = None;
+        self.reservation = None;
+        let reservation = self.cx.reactor.buffers().reserve(self.owner, 1).await;
         let mut discarded = 0;
         while discarded < limits::LINGER_BYTES_MAX {
             if self.timer.within(limits::LINGER_READ_TIMEOUT, self.socket.readable()).await.is_err() {

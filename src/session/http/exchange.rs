@@ -15,6 +15,9 @@ use crate::ring::{Driver, Lease, Socket};
 use crate::session::{ms, tunnel};
 use crate::stats::WorkerStats;
 use crate::upstream::Picked;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 
 /// A request whose head was understood; its bytes are still in the client's input, so that it can be sent again.
 pub(super) struct Request<'a> {
@@ -118,13 +121,19 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
     let mut prepared = Some((out, len));
     let mut tried = Tried::new();
     let mut failure = (Reason::NoServer, String::new());
+    if cx.upstreams.is_crowded(request.location.upstream) {
+        let detail =
+            format!(", {} holds its share of all exchanges", cx.plan.upstreams[request.location.upstream].name);
+        return give_up(client, request, (Reason::Overloaded, detail), false).await;
+    }
     while let Some(picked) = cx.upstreams.pick(request.location.upstream, &tried) {
         tried.insert(picked.server);
         loop {
             let (socket, reused) = match take_pooled(&picked, request) {
                 Some(socket) => (socket, true),
-                None => match picked.connect(&client.timer, ms(request.location.proxy_connect_timeout)).await {
+                None => match Box::pin(connect(client, request, &picked)).await {
                     Ok(socket) => (socket, false),
+                    Err(Reason::ClientGone) => return client.refuse(Reason::ClientGone, true, false, "").await,
                     Err(reason) => {
                         failure = failed(client, request, &picked, reason);
                         break;
@@ -139,7 +148,9 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
                     body.settle(client, request);
                     return next;
                 }
-                Outcome::Upgraded { socket, early } => return upgrade(client, request, picked, socket, early).await,
+                Outcome::Upgraded { socket, early } => {
+                    return Box::pin(upgrade(client, request, picked, socket, early)).await;
+                }
                 Outcome::Refused(reason) => return client.refuse(reason, true, request.facts.is_head, "").await,
                 Outcome::Failed { reason: Reason::ClientGone, .. } => {
                     return client.refuse(Reason::ClientGone, true, false, "").await;
@@ -185,6 +196,20 @@ fn take_pooled<D: Driver>(picked: &Picked<D>, request: &Request<'_>) -> Option<S
     }
 }
 
+/// A new connection, unless the client goes away meanwhile: there may be many servers, each with its time to be waited for.
+async fn connect<D: Driver>(
+    client: &Client<'_, D>,
+    request: &Request<'_>,
+    picked: &Picked<D>,
+) -> Result<Socket<D>, Reason> {
+    let mut connecting = pin!(picked.connect(&client.timer, ms(request.location.proxy_connect_timeout)));
+    poll_fn(|task| match connecting.as_mut().poll(task) {
+        Poll::Pending => client.socket.poll_failed(task).map(|()| Err(Reason::ClientGone)),
+        ready => ready,
+    })
+    .await
+}
+
 fn again<D: Driver>(client: &Client<'_, D>) -> Option<(Lease, usize)> {
     let mut out = client.reservation().take();
     let (_, len) = prepare(client, &mut out).ok()??;
@@ -201,8 +226,12 @@ fn failed<D: Driver>(
     picked: &Picked<D>,
     reason: Reason,
 ) -> (Reason, String) {
-    picked.stats().failures.add(1);
     let server = name(client, request, picked);
+    if reason == Reason::Overloaded {
+        let hint = "descriptors, memory or local ports ran out (ulimit -n, net.ipv4.ip_local_port_range)";
+        return (reason, format!(", connecting to {server}: {hint}"));
+    }
+    picked.stats().failures.add(1);
     client.cx.log(Level::Warn, format!("server {server}: {} ({})", reason.text(), reason.name()));
     (reason, format!(", server {server}"))
 }
@@ -236,11 +265,12 @@ async fn upgrade<D: Driver>(
     early: Vec<u8>,
 ) -> Next {
     client.consume(request.head);
-    let from_client = client.bytes().to_vec();
+    let from_client = [client.bytes(), &client.pushback].concat();
     client.input = None;
     client.reservation = None;
-    let idle = request.location.tunnel_timeout;
-    let ended = tunnel::run(client.cx, client.owner, &client.socket, &socket, [from_client, early], idle).await;
+    let Location { tunnel_timeout: idle, send_timeout, proxy_send_timeout, .. } = *request.location;
+    let patience = tunnel::Patience { idle, client: send_timeout, backend: proxy_send_timeout };
+    let ended = tunnel::run(client.cx, client.owner, &client.socket, &socket, [from_client, early], patience).await;
     drop(picked);
     match ended {
         Ok(()) => Next::Gone,

@@ -7,7 +7,7 @@ mod exchange;
 #[cfg(test)]
 mod tests;
 
-use super::Context;
+use super::{Context, Open};
 use crate::proto::reason::Reason;
 use crate::ring::{Descriptor, Driver};
 use client::{Client, Waited};
@@ -28,17 +28,22 @@ enum Next {
     Abort,
 }
 
-/// Serves one client connection to its end.
-pub async fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) {
-    let stats = cx.listener_stats(listener);
-    let gauge = Gauge::new(&cx, listener);
-    stats.connections_total.add(1);
-    let mut client = Client::new(&cx, descriptor, listener);
+/// Serves one client connection to its end. It is counted, and its descriptor owned, from this call on, not from the first poll:
+/// a worker that drains must not overlook it.
+pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) -> impl Future<Output = ()> {
+    let (open, socket) = (Open::count(cx.clone(), listener), cx.reactor.adopt(descriptor));
+    async move {
+        converse(Client::new(&cx, socket, listener)).await;
+        drop(open);
+    }
+}
+
+async fn converse<D: Driver>(mut client: Client<'_, D>) {
     loop {
         match client.wait_for_request().await {
             Waited::Readable => {}
             Waited::Ended => {
-                client.part().await;
+                Box::pin(client.part()).await;
                 break;
             }
         }
@@ -46,40 +51,15 @@ pub async fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listen
             Next::Again => {}
             Next::Gone => break,
             Next::Close => {
-                client.flush().await;
+                Box::pin(client.flush()).await;
                 break;
             }
             Next::Linger => {
-                client.linger().await;
+                Box::pin(client.linger()).await;
                 break;
             }
-            Next::Abort => {
-                client.abort();
-                drop(gauge);
-                return;
-            }
+            Next::Abort => return client.abort(),
         }
-    }
-    drop(client);
-    drop(gauge);
-}
-
-/// Counts an open connection.
-struct Gauge<'a, D: Driver>(&'a Context<D>, usize);
-
-impl<'a, D: Driver> Gauge<'a, D> {
-    fn new(cx: &'a Context<D>, listener: usize) -> Self {
-        cx.stats().connections.add(1);
-        cx.stats().connections_total.add(1);
-        cx.listener_stats(listener).connections.add(1);
-        Self(cx, listener)
-    }
-}
-
-impl<D: Driver> Drop for Gauge<'_, D> {
-    fn drop(&mut self) {
-        self.0.stats().connections.sub(1);
-        self.0.listener_stats(self.1).connections.sub(1);
     }
 }
 
