@@ -59,7 +59,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     loaded.warnings.iter().for_each(|warning| tell(warning.trim_end()));
     control::run(Arc::new(loaded.plan), Level::Info, |workers| {
         let upstream = &workers.plan.upstreams[0];
-        let listening: Vec<_> = workers.addresses().iter().map(status::url).collect();
+        let listening: Vec<_> = workers.plan.listeners.iter().map(status::url).collect();
         let (method, servers) = (status::balance(upstream.balance), counted(upstream.peers.len(), "server"));
         print(&format!("balancing {method} over {servers} on {}\n", listening.join(", ")));
         if let Some(admin) = &workers.plan.admin {
