@@ -1,6 +1,6 @@
 //! Every example in `configs/` loads without a word, and says what its comments claim.
 
-use ringgate::config::plan::{Address, Balance, Plan};
+use ringgate::config::plan::{Address, Balance, Plan, Service};
 use ringgate::config::{Loaded, load, load_str};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn every_example_loads() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_string();
         let plan = example(&if path.is_dir() { format!("{name}/ringgate.toml") } else { name });
-        assert!(!plan.listeners.is_empty() && !plan.servers.is_empty());
+        assert!(!plan.listeners.is_empty());
         for listener in &plan.listeners {
             if let Address::Tcp(address) = &listener.address {
                 assert!(address.port() > 1024, "{address} needs root");
@@ -77,11 +77,32 @@ fn both_families_and_unix_sockets() {
     assert_eq!(plan.listeners[1].address, Address::Unix("/tmp/ringgate-http.sock".into()));
 }
 
+#[test]
+fn tcp_listeners_lead_where_the_comments_say() {
+    let plan = example("tcp.toml");
+    let tcp: Vec<_> = plan
+        .listeners
+        .iter()
+        .map(|listener| match listener.service {
+            Service::Tcp(tcp) => tcp,
+            Service::Http(_) => panic!("{:?} is for HTTP", listener.address),
+        })
+        .collect();
+    let names: Vec<_> = tcp.iter().map(|tcp| names(&plan, tcp.upstream)).collect();
+    assert_eq!(names, [vec!["127.0.0.1:5433", "127.0.0.1:5434"], vec!["127.0.0.1:6379"]]);
+    assert_eq!(plan.upstreams[tcp[0].upstream].balance, Balance::LeastConn);
+    let idle: Vec<_> = tcp.iter().map(|tcp| tcp.idle_timeout).collect();
+    assert_eq!(idle, [None, Some(Duration::from_secs(600))]);
+    let connect: Vec<_> = tcp.iter().map(|tcp| tcp.proxy_connect_timeout).collect();
+    assert_eq!(connect, [Duration::from_secs(2), Duration::from_secs(5)]);
+}
+
 /// What `timeouts-and-limits.toml` calls the defaults are the defaults.
 #[test]
 fn the_defaults_are_the_documented_ones() {
     let text = "[upstream.backend]\nserver = \"127.0.0.1:3001\"\n[[server]]\nlisten = 8080\n\
-                location.\"/\".proxy_pass = \"http://backend\"\n";
+                location.\"/\".proxy_pass = \"http://backend\"\n\
+                [[tcp]]\nlisten = 5432\nproxy_pass = \"backend\"\n";
     let plan = load_str("defaults.toml", text).unwrap().plan;
     assert_eq!(format!("{plan:#?}"), format!("{:#?}", example("timeouts-and-limits.toml")));
 }

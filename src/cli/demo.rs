@@ -5,7 +5,7 @@ mod backends;
 mod load;
 mod show;
 
-use super::proxy::Method;
+use super::fileless::Method;
 use super::{fail, sockets};
 use crate::config;
 use crate::config::plan::Address;
@@ -72,7 +72,7 @@ fn begin(workers: &Workers, arguments: &Arguments, backends: Vec<Backend>) -> im
 
 /// What one would write into a file for this.
 fn configuration(arguments: &Arguments, listen: &str, backends: &[Backend]) -> String {
-    use super::proxy::quoted;
+    use super::fileless::quoted;
     let servers: Vec<_> = backends.iter().map(|backend| quoted(&backend.address.to_string())).collect();
     format!(
         "admin = {}\nshutdown_timeout = \"5s\"\n\n[upstream.demo]\nbalance = \"{}\"\nserver = [{}]\n\n\

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+mod fileless;
 pub mod init;
 pub mod locate;
 mod proxy;
@@ -9,6 +10,7 @@ mod run;
 mod sockets;
 mod status;
 mod table;
+mod tcp;
 
 use crate::log::tell;
 use clap::{Parser, Subcommand};
@@ -36,7 +38,9 @@ enum Command {
         file: Option<PathBuf>,
     },
     /// Balance without a configuration: one address over some servers
-    Proxy(proxy::Arguments),
+    Proxy(fileless::Arguments),
+    /// The same for TCP: databases, mail, anything that is a stream of bytes
+    Tcp(fileless::Arguments),
     /// Show balancing at work: three small backends, the balancer and some load, all in this process
     Demo(demo::Arguments),
     /// Show what a running ringgate does
@@ -56,7 +60,8 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments.config.as_deref()),
         Command::Check(arguments) => check::check(arguments.config.as_deref()),
         Command::Init { file } => init::init(file.as_deref()),
-        Command::Proxy(arguments) => proxy::run(arguments),
+        Command::Proxy(arguments) => proxy::run(&arguments),
+        Command::Tcp(arguments) => tcp::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Status(arguments) => status::run(&arguments),
     }
@@ -99,6 +104,8 @@ mod tests {
             "init a.toml",
             "proxy --listen 127.0.0.1:8080 --to 127.0.0.1:1",
             "proxy --listen 8080 --to a:1 --to b:2 --balance least_conn",
+            "tcp --listen 127.0.0.1:5432 --to 127.0.0.1:1",
+            "tcp --listen 5432 --to a:1 --to b:2 --balance least_conn --workers 2 --admin off",
             "demo",
             "demo --listen 127.0.0.1:0 --no-load",
             "status",
@@ -110,6 +117,8 @@ mod tests {
             "fly",
             "proxy --listen 1",
             "proxy --to a",
+            "tcp --listen 1",
+            "tcp --to a:1",
             "proxy --listen 1 --to a --balance fair",
             "status --admin a -c b",
             "run a.toml",

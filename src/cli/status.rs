@@ -129,10 +129,11 @@ fn page(status: &Status) -> String {
 }
 
 fn listeners(status: &Status) -> String {
-    let mut table = Table::new(&["<LISTENER", "CONNECTIONS", "IN FLIGHT", "REQUESTS"]);
+    let mut table = Table::new(&["<LISTENER", "<KIND", "CONNECTIONS", "IN FLIGHT", "REQUESTS"]);
     for listener in &status.listeners {
         table.row([
             listener.address.clone(),
+            listener.kind.word().to_owned(),
             grouped(listener.connections),
             grouped(listener.in_flight),
             grouped(listener.requests),
@@ -262,7 +263,8 @@ mod tests {
         let json = r#"{"version":"0.1.0","pid":7,"state":"draining","started":"2026-11-21T05:06:07.123Z","uptime_s":125,
             "workers_running":1,"log_lines_dropped":0,
             "totals":{"requests":300,"panics":2,"errors":{"client_gone":1234}},
-            "listeners":[{"address":"http://127.0.0.1:80","connections":3,"connections_total":9,"requests":300,"in_flight":1}],
+            "listeners":[{"address":"http://127.0.0.1:80","connections":3,"connections_total":9,"requests":300,"in_flight":1},
+              {"kind":"tcp","address":"tcp://127.0.0.1:81","connections":2,"connections_total":2,"requests":0,"in_flight":2}],
             "upstreams":[{"name":"app","balance":"least_conn","servers":[
               {"name":"a:1","addresses":[],"weight":1,"in_flight":1,"requests":200,"failures":0,"connects":1,"connect_failures":0,
                "reused":199,"idle":1,"bytes_in":2048,"bytes_out":10},
@@ -273,7 +275,7 @@ mod tests {
         let rows: Vec<Vec<&str>> = page.lines().map(|line| line.split_whitespace().collect()).collect();
         let has = |row: &str| rows.contains(&row.split_whitespace().collect());
         assert!(page.starts_with("ringgate 0.1.0, process 7, draining for 2m 5s, 1 of 2 workers\n"), "{page}");
-        assert!(has("http://127.0.0.1:80 3 1 300"), "{page}");
+        assert!(has("http://127.0.0.1:80 http 3 1 300") && has("tcp://127.0.0.1:81 tcp 2 2 0"), "{page}");
         assert!(page.contains("upstream app (least_conn)"), "{page}");
         assert!(has("a:1 1 1 200 67 % 0 1 199 1 10 B 2.0 KiB"), "{page}");
         assert!(has("1 drained - 0 0 0 0 B 0 B 0 0 0 0"), "{page}");

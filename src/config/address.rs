@@ -35,33 +35,33 @@ pub enum Pass {
     Address(Target),
 }
 
-/// `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`, `app.internal`, `unix:/run/app.sock`.
-pub fn target(text: &str, default_port: u16) -> Result<Target, String> {
+/// `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`, `app.internal`, `unix:/run/app.sock`. Without a default a port is required.
+pub fn target(text: &str, default_port: Option<u16>) -> Result<Target, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         return unix(path).map(Target::Unix);
     }
     refuse_foreign(text)?;
     let (host, port) = split_port(text)?;
-    let port = match port {
-        Some(port) => port_number(text, port, 1)?,
+    let given = match port {
+        Some(port) => Some(port_number(text, port, 1)?),
         None => default_port,
     };
-    host_target(text, host, port)
+    let target = host_target(text, host, given.unwrap_or(0))?;
+    if given.is_some() { Ok(target) } else { Err(no_port(text)) }
+}
+
+/// Nothing says which port is meant.
+pub fn no_port(text: &str) -> String {
+    format!("\"{text}\" has no port; write it behind a colon, such as \"{text}:5432\"")
 }
 
 /// nginx's `listen`: an address or a port, then words.
 pub fn listen(text: &str) -> Result<Listen, String> {
-    let mut words = text.split_ascii_whitespace();
-    let address = words.next().ok_or("write an address or a port, such as \"80\" or \"127.0.0.1:8080\"")?;
+    let (address, words) = listen_words(text)?;
     let mut default_server = false;
     for word in words {
-        match word.trim_end_matches(';') {
+        match word {
             "default_server" | "default" => default_server = true,
-            // What ringgate does anyway.
-            "reuseport" | "ipv6only=on" | "bind" => {}
-            "ipv6only=off" => {
-                return Err("a listener takes IPv4 or IPv6, not both; list both: [\"80\", \"[::]:80\"]".to_string());
-            }
             "ssl" | "http2" | "quic" | "proxy_protocol" => {
                 return Err(format!("`{word}` is not supported yet; this version speaks plain HTTP/1.1"));
             }
@@ -75,10 +75,38 @@ pub fn listen(text: &str) -> Result<Listen, String> {
             }
         }
     }
-    Ok(Listen { target: listen_target(address)?, default_server })
+    Ok(Listen { target: listen_target(address, Some(80))?, default_server })
 }
 
-fn listen_target(address: &str) -> Result<Target, String> {
+/// The same in a `[[tcp]]` section, as in nginx's stream module: the port has to be given.
+pub fn tcp_listen(text: &str) -> Result<Listen, String> {
+    let (address, words) = listen_words(text)?;
+    if let Some(word) = words.first() {
+        return Err(match *word {
+            "default_server" | "default" => {
+                format!("`{word}` is for [[server]] only: a tcp listener has nothing to choose from; leave it out")
+            }
+            "ssl" => "`ssl` is not supported yet; a tcp listener passes TLS on as it is".to_string(),
+            "udp" | "proxy_protocol" => format!("`{word}` is not supported yet"),
+            _ => format!("unknown word `{word}` in \"{text}\"; nothing can stand behind the address"),
+        });
+    }
+    Ok(Listen { target: listen_target(address, None)?, default_server: false })
+}
+
+/// The address and the words behind it, without those for what ringgate does anyway.
+fn listen_words(text: &str) -> Result<(&str, Vec<&str>), String> {
+    let mut words = text.split_ascii_whitespace();
+    let address = words.next().ok_or("write an address or a port, such as \"80\" or \"127.0.0.1:8080\"")?;
+    let words = words.map(|word| word.trim_end_matches(';'));
+    let words: Vec<&str> = words.filter(|word| !["reuseport", "ipv6only=on", "bind"].contains(word)).collect();
+    if words.contains(&"ipv6only=off") {
+        return Err("a listener takes IPv4 or IPv6, not both; list both: [\"80\", \"[::]:80\"]".to_string());
+    }
+    Ok((address, words))
+}
+
+fn listen_target(address: &str, default_port: Option<u16>) -> Result<Target, String> {
     if let Some(path) = address.strip_prefix("unix:") {
         return unix(path).map(Target::Unix);
     }
@@ -90,7 +118,7 @@ fn listen_target(address: &str) -> Result<Target, String> {
     let (host, port) = split_port(address)?;
     let port = match port {
         Some(port) => port_number(address, port, 0)?,
-        None => 80,
+        None => default_port.ok_or_else(|| no_port(address))?,
     };
     match host {
         "*" => Ok(any(port)),
@@ -135,8 +163,39 @@ pub fn pass(text: &str) -> Result<Pass, String> {
             host_target(host, name, 80)?;
             Ok(Pass::Host(name.to_string()))
         }
-        _ => target(host, 80).map(Pass::Address),
+        _ => target(host, Some(80)).map(Pass::Address),
     }
+}
+
+/// The same in a `[[tcp]]` section, as in nginx's stream module: `backend`, `127.0.0.1:5432`, `unix:/run/app.sock`.
+pub fn tcp_pass(text: &str) -> Result<Pass, String> {
+    let text = text.trim();
+    if text.contains('$') {
+        return Err("variables in `proxy_pass` are not supported yet; name a group or an address".to_string());
+    }
+    let address = match text.split_once("://") {
+        Some(("tcp", rest)) => rest,
+        Some((scheme, rest)) => {
+            let end = if rest.starts_with("unix:") { None } else { rest.find(['/', '?', '#']) };
+            let rest = &rest[..end.unwrap_or(rest.len())];
+            // `postgres://user@host`
+            let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            return Err(format!("a tcp listener passes bytes on and speaks no `{scheme}`; write \"{rest}\""));
+        }
+        None => text,
+    };
+    if address.is_empty() {
+        return Err("write a group, or an address with its port, such as \"127.0.0.1:5432\"".to_string());
+    }
+    if !address.starts_with("unix:") {
+        refuse_foreign(address)?;
+        if let (host, None) = split_port(address)?
+            && let Target::Name(name, _) = host_target(address, host, 0)?
+        {
+            return Ok(Pass::Host(name));
+        }
+    }
+    target(address, None).map(Pass::Address)
 }
 
 fn no_uri(uri: &str, host: &str) -> String {
@@ -321,7 +380,7 @@ mod tests {
             ("app_1.internal", Target::Name("app_1.internal".to_string(), 80)),
             ("unix:/run/a:b.sock", Target::Unix("/run/a:b.sock".into())),
         ] {
-            assert_eq!(target(text, 80), Ok(expected), "{text}");
+            assert_eq!(target(text, Some(80)), Ok(expected), "{text}");
         }
         for text in [
             "",
@@ -337,9 +396,9 @@ mod tests {
             "unix:",
             "unix:/\0",
         ] {
-            assert!(target(text, 80).is_err(), "{text}");
+            assert!(target(text, Some(80)).is_err(), "{text}");
         }
-        assert!(target(&format!("unix:/{}", "a".repeat(200)), 80).is_err());
+        assert!(target(&format!("unix:/{}", "a".repeat(200)), Some(80)).is_err());
     }
 
     #[test]
@@ -357,6 +416,38 @@ mod tests {
         }
         for text in ["", "http://", "http:///x", "ftp://a", "http://a b", "http://a?b", "http://::1"] {
             assert!(pass(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_tcp_section_takes() {
+        for (text, target) in [
+            ("5432", ip("0.0.0.0:5432")),
+            ("*:5432 reuseport", ip("0.0.0.0:5432")),
+            ("[::1]:5432", ip("[::1]:5432")),
+            ("Localhost:5432", Target::Name("localhost".to_string(), 5432)),
+            ("unix:/run/x.sock", Target::Unix("/run/x.sock".into())),
+        ] {
+            assert_eq!(tcp_listen(text), Ok(Listen { target, default_server: false }), "{text}");
+        }
+        for text in ["", "*", "127.0.0.1", "[::1]", "localhost", "5432 default_server", "5432 udp", "5432 x", ":5432"] {
+            assert!(tcp_listen(text).is_err(), "{text}");
+        }
+        for (text, expected) in [
+            ("backend", Pass::Host("backend".to_string())),
+            ("tcp://Backend", Pass::Host("backend".to_string())),
+            ("app.internal", Pass::Host("app.internal".to_string())),
+            (" app.internal:5432", Pass::Address(Target::Name("app.internal".to_string(), 5432))),
+            ("127.0.0.1:5432", Pass::Address(ip("127.0.0.1:5432"))),
+            ("tcp://[::1]:5432", Pass::Address(ip("[::1]:5432"))),
+            ("unix:/run/x.sock", Pass::Address(Target::Unix("/run/x.sock".into()))),
+        ] {
+            assert_eq!(tcp_pass(text), Ok(expected), "{text}");
+        }
+        for text in
+            ["", "tcp://", "5432", "127.0.0.1", "[::1]", "::1", "a b", "a:0", "a:1/", "$a", "http://a", "/x", "*"]
+        {
+            assert!(tcp_pass(text).is_err(), "{text}");
         }
     }
 

@@ -15,7 +15,9 @@ use std::time::Duration;
 use toml::Spanned;
 
 mod listeners;
+mod pass;
 mod servers;
+mod tcp;
 mod upstreams;
 
 /// What the plan takes from its surroundings.
@@ -61,7 +63,9 @@ pub fn build(files: &[Parsed], surroundings: &Surroundings, lookup: Lookup) -> (
         upstreams: Vec::new(),
         groups: BTreeMap::new(),
         direct: HashMap::new(),
+        portless: HashMap::new(),
         servers: Vec::new(),
+        tcps: Vec::new(),
         listens: Vec::new(),
     };
     let plan = builder.plan(files);
@@ -76,9 +80,18 @@ struct Group {
     used: bool,
 }
 
-/// One resolved `listen` of one server.
+/// What listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    /// Index into `Builder::servers`.
+    Server(usize),
+    /// Index into `Builder::tcps`.
+    Tcp(usize),
+}
+
+/// One resolved `listen` of one section.
 struct Listened {
-    server: usize,
+    section: Section,
     address: Address,
     /// One of several addresses of a name.
     optional: bool,
@@ -94,7 +107,10 @@ struct Builder<'a> {
     groups: BTreeMap<String, Group>,
     /// Upstreams of addresses that a `proxy_pass` names directly.
     direct: HashMap<Target, usize>,
+    /// By group, the first server without a port: where it is, and what to write.
+    portless: HashMap<usize, (Place, String)>,
     servers: Vec<plan::Server>,
+    tcps: Vec<plan::Tcp>,
     listens: Vec<Listened>,
 }
 
@@ -109,17 +125,16 @@ impl Builder<'_> {
         for Parsed { source, file, .. } in files {
             self.groups(&file.upstream, *source);
         }
-        let mut any = false;
         for Parsed { source, file, .. } in files {
-            for server in &file.server {
-                any = true;
-                self.server(server, *source, &settings);
-            }
+            file.server.iter().for_each(|server| self.server(server, *source, &settings));
         }
-        if !any {
+        for Parsed { source, file, .. } in files {
+            file.tcp.iter().for_each(|tcp| self.tcp(tcp, *source, &settings));
+        }
+        if self.servers.is_empty() && self.tcps.is_empty() {
             let help = "write at least\n\n[[server]]\nlisten = \"8080\"\n\n[server.location.\"/\"]\nproxy_pass = \"http://127.0.0.1:3000\"";
-            self.reports
-                .push(Report::error(Place::file(0), "there is no [[server]] section: nothing would listen").help(help));
+            let message = "there is no [[server]] and no [[tcp]] section: nothing would listen";
+            self.reports.push(Report::error(Place::file(0), message).help(help));
         }
         self.warn_unused_groups();
         let listeners = self.listeners();

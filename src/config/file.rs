@@ -74,6 +74,9 @@ section! {
         /// `[[server]]`.
         #[serde(default)]
         server: Vec<Spanned<Server>>,
+        /// `[[tcp]]`.
+        #[serde(default)]
+        tcp: Vec<Spanned<Tcp>>,
     }
     inherits {
         client_header_timeout, keepalive_timeout, keepalive_requests,
@@ -109,6 +112,21 @@ section! {
     inherits {
         client_max_body_size, client_body_timeout, send_timeout,
         proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
+    }
+}
+
+section! {
+    /// `[[tcp]]`.
+    Tcp {
+        /// nginx's `listen`, one or several.
+        listen: Option<Spanned<Many<Word>>>,
+        /// A group or an address.
+        proxy_pass: Setting,
+        /// A duration, or `"off"`.
+        proxy_timeout: Setting,
+    }
+    inherits {
+        proxy_connect_timeout,
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Plan {
     pub admin: Option<PathBuf>,
     /// From SIGTERM to the end.
     pub shutdown_timeout: Duration,
-    /// At least one.
+    /// At least one. Those of servers come before those of `[[tcp]]` sections.
     pub listeners: Vec<Listener>,
     /// All `[[server]]` sections, in file order.
     pub servers: Vec<Server>,
@@ -37,18 +37,45 @@ pub struct Plan {
     pub upstreams: Vec<Upstream>,
 }
 
-/// One listening address and the servers behind it.
+/// One listening address and what is behind it.
 #[derive(Debug, Clone)]
 pub struct Listener {
-    /// Unique among the listeners.
+    /// Unique among the listeners, but for ports 0, which become different ones.
     pub address: Address,
     /// One of several addresses of a name (`localhost`): if this machine lacks it (EADDRNOTAVAIL, EAFNOSUPPORT), the
     /// others suffice.
     pub optional: bool,
+    /// What is done with the connections.
+    pub service: Service,
+}
+
+/// What a listener's connections get.
+#[derive(Debug, Clone)]
+pub enum Service {
+    /// Their requests are answered.
+    Http(Http),
+    /// Their bytes are passed on.
+    Tcp(Tcp),
+}
+
+/// The virtual servers of one address.
+#[derive(Debug, Clone)]
+pub struct Http {
     /// Indices into `Plan::servers`, in file order.
     pub servers: Vec<usize>,
     /// The server for names nobody claims: `default_server`, else the first.
     pub default_server: usize,
+}
+
+/// One `[[tcp]]` section: each connection becomes one to a server of a group.
+#[derive(Debug, Clone, Copy)]
+pub struct Tcp {
+    /// Index into `Plan::upstreams`.
+    pub upstream: usize,
+    /// Connecting to one server.
+    pub proxy_connect_timeout: Duration,
+    /// With no byte either way; `None`: unlimited.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// One virtual server.
@@ -128,11 +155,23 @@ pub struct Peer {
 }
 
 impl Plan {
-    /// The server for `host` (lower case, no port) on a listener: by exact name, else the default.
+    /// The server for `host` (lower case, no port) on an HTTP listener: by exact name, else the default.
     pub fn server_for(&self, listener: usize, host: &str) -> &Server {
-        let listener = &self.listeners[listener];
-        let named = listener.servers.iter().map(|&s| &self.servers[s]).find(|s| s.names.iter().any(|n| n == host));
-        named.unwrap_or(&self.servers[listener.default_server])
+        let servers = self.http(listener).servers.iter().map(|&server| &self.servers[server]);
+        let named = servers.into_iter().find(|server| server.names.iter().any(|name| name == host));
+        named.unwrap_or_else(|| self.default_server(listener))
+    }
+
+    /// The server that speaks on an HTTP listener before a name is known.
+    pub fn default_server(&self, listener: usize) -> &Server {
+        &self.servers[self.http(listener).default_server]
+    }
+
+    fn http(&self, listener: usize) -> &Http {
+        match &self.listeners[listener].service {
+            Service::Http(http) => http,
+            Service::Tcp(_) => unreachable!("HTTP sessions are begun on HTTP listeners only"),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Settings that are inherited: top level, then server, then location, as nginx does it.
+//! Settings that are inherited: top level, then server (or tcp), then location, as nginx does it.
 
 use crate::config::plan;
 use crate::config::value::{count, duration, size};
@@ -77,6 +77,11 @@ impl Settings {
         }
     }
 
+    /// A tcp listener with these values.
+    pub fn tcp(&self, upstream: usize, idle_timeout: Option<Duration>) -> plan::Tcp {
+        plan::Tcp { upstream, proxy_connect_timeout: self.proxy_connect_timeout, idle_timeout }
+    }
+
     /// A server with these values.
     pub fn server(&self, names: Vec<String>, locations: Vec<plan::Location>) -> plan::Server {
         plan::Server {
@@ -86,6 +91,17 @@ impl Settings {
             keepalive_timeout: self.keepalive_timeout,
             keepalive_requests: self.keepalive_requests,
         }
+    }
+}
+
+/// A duration after which silence ends a connection, or `"off"`.
+pub fn idle(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "off" => Ok(None),
+        _ => match duration(text).map_err(|error| format!("{error}, or \"off\""))? {
+            Duration::ZERO => Err("a timeout of 0 would let nothing through; write \"off\" for none".to_string()),
+            time => Ok(Some(time)),
+        },
     }
 }
 

@@ -30,6 +30,12 @@ pub fn parse(source: usize, text: &str, reports: &mut Vec<Report>) -> Option<Fil
         .ok()
 }
 
+/// `[server]` or `[tcp]`, where there can be several.
+fn two_brackets(name: &str) -> String {
+    let whose = if name == "tcp" { "a tcp listener's" } else { "a server's" };
+    format!("{whose} heading has two brackets, as there can be several; write [[{name}]]")
+}
+
 /// The known word that was probably meant.
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let tidy = |word: &str| word.to_ascii_lowercase().replace('-', "_");
@@ -53,6 +59,7 @@ mod tests {
             (Section::Backend, "[[upstream.a.server]]\n"),
             (Section::Server, "[[server]]\n"),
             (Section::Location, "[[server]]\n[server.location.\"/\"]\n"),
+            (Section::Tcp, "[[tcp]]\n"),
         ] {
             let text = format!("{head}nonsense = 1\n");
             let error = toml::from_str::<File>(&text).unwrap_err();

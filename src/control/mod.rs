@@ -100,7 +100,7 @@ fn ready(
         tokio_uring::spawn(admin.serve(control.status(), control.log.clone()));
     }
     let listening =
-        control.workers.addresses().into_iter().map(|address| format!("listening on {}", status::url(&address)));
+        control.workers.plan.listeners.iter().map(|listener| format!("listening on {}", status::url(listener)));
     for line in listening.chain(["ready".to_owned()]) {
         if control.plan.error_log.is_some() {
             // Whoever started it looks at the terminal, not yet into the file.
@@ -139,7 +139,7 @@ impl Control {
                 log_lines_dropped: log.dropped(),
                 now: SystemTime::now(),
             };
-            let status = status::status(&workers.plan, &workers.stats, &workers.addresses(), process);
+            let status = status::status(&workers.plan, &workers.stats, process);
             serde_json::to_string_pretty(&status).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")) + "\n"
         }
     }

@@ -1,7 +1,7 @@
 //! What `GET /status` answers: the counters of all workers under the names of the plan. Pure: it reads, adds up and names.
 
 use crate::balance::Group;
-use crate::config::plan::{Address, Balance, Plan, Upstream};
+use crate::config::plan::{Address, Balance, Listener, Plan, Service, Upstream};
 use crate::log;
 use crate::proto::reason::Reason;
 use crate::stats::{Counter, ServerStats, Stats, WorkerStats};
@@ -78,12 +78,26 @@ pub struct Counts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct ListenerStatus {
-    /// `http://127.0.0.1:8080`, `unix:/run/x.sock`.
+    /// What its connections get; absent in old answers.
+    #[serde(default)]
+    pub kind: Kind,
+    /// `http://127.0.0.1:8080`, `tcp://127.0.0.1:5432`, `unix:/run/x.sock`.
     pub address: String,
     pub connections: u64,
     pub connections_total: u64,
     pub requests: u64,
     pub in_flight: u64,
+}
+
+/// What a listener does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It answers requests.
+    #[default]
+    Http,
+    /// It passes bytes on.
+    Tcp,
 }
 
 /// One group.
@@ -142,17 +156,18 @@ pub struct Process {
     pub now: SystemTime,
 }
 
-/// Reads everything. `addresses`: where the listeners really listen, in the plan's order (a port 0 has become another).
-pub fn status(plan: &Plan, stats: &Stats, addresses: &[Address], process: Process) -> Status {
+/// Reads everything. `plan` is the one that runs: it has the addresses really bound (a port 0 has become another).
+pub fn status(plan: &Plan, stats: &Stats, process: Process) -> Status {
     let workers: Vec<_> = stats.workers.iter().enumerate().map(|(i, worker)| worker_status(i, worker)).collect();
     let mut totals = Counts::default();
     workers.iter().for_each(|worker| totals.add(&worker.counts));
-    let listener = |(i, listener): (usize, &crate::config::plan::Listener)| {
+    let listener = |(i, listener): (usize, &Listener)| {
         let sum = |counter: fn(&crate::stats::ListenerStats) -> &Counter| {
             stats.workers.iter().filter_map(|w| w.listeners.get(i)).map(|l| counter(l).get()).sum()
         };
         ListenerStatus {
-            address: url(addresses.get(i).unwrap_or(&listener.address)),
+            kind: Kind::of(&listener.service),
+            address: url(listener),
             connections: sum(|l| &l.connections),
             connections_total: sum(|l| &l.connections_total),
             requests: sum(|l| &l.requests),
@@ -284,11 +299,29 @@ pub fn balance(balance: Balance) -> &'static str {
     }
 }
 
+impl Kind {
+    /// The kind of a service.
+    pub fn of(service: &Service) -> Kind {
+        match service {
+            Service::Http(_) => Kind::Http,
+            Service::Tcp(_) => Kind::Tcp,
+        }
+    }
+
+    /// As in the JSON, and as a URL's scheme.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Http => "http",
+            Kind::Tcp => "tcp",
+        }
+    }
+}
+
 /// A listener's address as one would type it into a browser, as far as that is possible.
-pub fn url(listener: &Address) -> String {
-    match listener {
-        Address::Tcp(tcp) => format!("http://{tcp}"),
-        Address::Unix(_) => address(listener),
+pub fn url(listener: &Listener) -> String {
+    match &listener.address {
+        Address::Tcp(tcp) => format!("{}://{tcp}", Kind::of(&listener.service).word()),
+        unix => address(unix),
     }
 }
 

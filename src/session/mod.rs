@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod relay;
+pub mod tcp;
 pub mod tunnel;
 
 use crate::config::plan::Plan;

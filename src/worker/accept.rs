@@ -1,10 +1,11 @@
 //! Accepting, and the end of accepting.
 
+use crate::config::plan::Service;
 use crate::limits;
 use crate::log::Level;
 use crate::proto::reason::Reason;
 use crate::ring::{Descriptor, Driver, Listener};
-use crate::session::{Context, http};
+use crate::session::{Context, http, tcp};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
@@ -88,5 +89,8 @@ fn admit<D: Driver>(cx: &Rc<Context<D>>, descriptor: Descriptor, index: usize) {
         drop(cx.reactor.adopt(descriptor));
         return;
     }
-    cx.reactor.spawn(http::serve(cx.clone(), descriptor, index));
+    match cx.plan.listeners[index].service {
+        Service::Http(_) => cx.reactor.spawn(http::serve(cx.clone(), descriptor, index)),
+        Service::Tcp(_) => cx.reactor.spawn(tcp::serve(cx.clone(), descriptor, index)),
+    }
 }

@@ -154,13 +154,14 @@ fn the_first_steps_work_as_told() {
 
 #[test]
 fn wrong_words_on_the_command_line_end_with_help() {
-    let rows: [(&[&str], &str); 7] = [
+    let rows: [(&[&str], &str); 8] = [
         (&[], "Usage: ringgate"),
         (&["fly"], "fly"),
         (&["run", "--confg", "x"], "--config"),
         (&["check", "x.toml"], "x.toml"),
         (&["proxy", "--listen", "127.0.0.1:0"], "--to"),
         (&["proxy", "--listen", "0", "--to", "1", "--balance", "fair"], "least_conn"),
+        (&["tcp", "--listen", "127.0.0.1:0"], "--to"),
         (&["status", "--jsn"], "--json"),
     ];
     for (arguments, hint) in rows {
@@ -170,11 +171,18 @@ fn wrong_words_on_the_command_line_end_with_help() {
     }
     let help = run(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["run", "check", "init", "proxy", "demo", "status"] {
+    for command in ["run", "check", "init", "proxy", "tcp", "demo", "status"] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}: {}", help.out);
         assert_eq!(run(&[command, "--help"]).code, Some(0), "{command}");
     }
     assert_eq!(run(&["--version"]).out, format!("ringgate {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn tcp_says_what_is_wrong_with_an_address() {
+    let output = run(&["tcp", "--listen", "127.0.0.1:0", "--to", "http://127.0.0.1:1/", "--admin", "off"]);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.err.contains("an address has no scheme; write \"127.0.0.1:1\""), "{}", output.err);
 }
 
 #[test]

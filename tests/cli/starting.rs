@@ -25,6 +25,24 @@ fn proxy_to(folder: &Path, to: &[&str]) -> (Started, Place) {
     (started, place)
 }
 
+/// Two lines on standard output, and the listener shown as what it is.
+#[test]
+fn tcp_says_where_it_listens_and_status_shows_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["tcp", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:9", "--to", "10", "--workers", "2"];
+    let started = Started::new(&mut started::command(folder.path(), &arguments));
+    let (url, admin) = started.expect("address and admin socket", |out, _| {
+        let url = out.lines().find_map(|line| line.strip_prefix("balancing round_robin over 2 servers on "))?;
+        Some((url.to_owned(), out.lines().find_map(|line| line.split_once("--admin "))?.1.to_owned()))
+    });
+    assert!(url.starts_with("tcp://127.0.0.1:") && !url.ends_with(":0"), "{url}");
+    started.expect("log line", |_, err| err.contains(&format!("listening on {url}")).then_some(()));
+    let status = super::run(&["status", "--admin", &admin]).out;
+    assert!(status.contains(&format!("{url}  tcp ")) && status.contains("127.0.0.1:10 "), "{status}");
+    started.signal("TERM");
+    assert_eq!(started.wait(PATIENCE).code, Some(0));
+}
+
 #[test]
 fn a_taken_port_is_named_with_the_way_to_its_owner() {
     let owner = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -36,7 +36,7 @@ impl Shown {
 
 /// Prints the introduction and begins to draw.
 pub fn start(workers: &Workers, backends: Vec<Backend>, load: bool) -> Shown {
-    let urls: Vec<_> = workers.addresses().iter().map(status::url).collect();
+    let urls: Vec<_> = workers.plan.listeners.iter().map(status::url).collect();
     print(&introduction(&workers.plan, workers.stats.workers.len(), &urls.join(", "), load));
     let (end, ended) = channel();
     let (last, over) = channel::<()>();

@@ -1,12 +1,10 @@
-//! Servers and their locations, and where each `proxy_pass` leads.
+//! Servers and their locations.
 
-use super::Builder;
-use super::upstreams::group_of;
-use crate::config::address::{self, Pass, Target};
+use super::{Builder, Section};
+use crate::config::address;
 use crate::config::file::{self, Many, Word};
 use crate::config::report::{Place, Report};
 use crate::config::settings::Settings;
-use crate::config::slips::closest;
 use toml::Spanned;
 
 impl Builder<'_> {
@@ -15,7 +13,10 @@ impl Builder<'_> {
         let mut settings = settings.clone();
         self.inherit(&mut settings, server.inherited(), source);
         let names = self.server_names(server, source);
-        self.listen(server, source, &place);
+        match &server.listen {
+            Some(listen) => self.listen(Section::Server(self.servers.len()), listen, source, address::listen),
+            None => self.listen_by_default(place.clone()),
+        }
         if server.location.0.is_empty() {
             let help =
                 "beneath this [[server]] write\n\n[server.location.\"/\"]\nproxy_pass = \"http://127.0.0.1:3000\"";
@@ -84,70 +85,5 @@ impl Builder<'_> {
             self.reports.push(Report::warning(place.clone(), message));
         }
         Ok(())
-    }
-
-    /// The upstream that a `proxy_pass` leads to.
-    fn pass(&mut self, text: &str, place: &Place) -> Result<usize, Box<Report>> {
-        let fail = |message: String| Box::new(Report::error(place.clone(), message));
-        let target = match address::pass(text).map_err(fail)? {
-            Pass::Host(name) => {
-                if let Some(group) = self.groups.get_mut(&name.to_ascii_lowercase()) {
-                    group.used = true;
-                    return Ok(group.index);
-                }
-                Target::Name(name.to_ascii_lowercase(), 80)
-            }
-            Pass::Address(target) => target,
-        };
-        if let Target::Name(host, port) = &target
-            && let Some(group) = self.groups.get_mut(host)
-        {
-            group.used = true;
-            let message = format!("`{host}` is a group, whose servers have ports of their own; leave out \":{port}\"");
-            return Err(fail(message));
-        }
-        if let Some(&index) = self.direct.get(&target) {
-            return Ok(index);
-        }
-        let name = text.trim().trim_start_matches("http://");
-        let peers = match self.peers(&target, name, 1) {
-            Ok(peers) => peers,
-            Err(message) => return Err(Box::new(self.unknown_host(&target, message, place))),
-        };
-        if let Some((host, near)) = self.near_group(&target) {
-            let message = format!("`{host}` is taken for a host, not for the group `{near}`");
-            self.reports.push(Report::warning(place.clone(), message));
-        }
-        self.upstreams.push(group_of(name, peers));
-        self.direct.insert(target, self.upstreams.len() - 1);
-        Ok(self.upstreams.len() - 1)
-    }
-
-    /// The host, and a group whose name is almost the same.
-    fn near_group(&self, target: &Target) -> Option<(String, String)> {
-        let Target::Name(host, _) = target else { return None };
-        let near = closest(host, self.groups.keys().map(String::as_str))?;
-        Some((host.clone(), near.to_string()))
-    }
-
-    /// A name that is neither a group's nor a host's: most often a group's, misspelt.
-    fn unknown_host(&mut self, target: &Target, message: String, place: &Place) -> Report {
-        if let Some((host, near)) = self.near_group(target) {
-            let message = format!("there is no group or host `{host}`; did you mean `{near}`?");
-            // The group that was meant is not unused.
-            self.groups.entry(near).and_modify(|group| group.used = true);
-            return Report::error(place.clone(), message);
-        }
-        match target {
-            Target::Name(host, _) if !host.contains('.') => {
-                let names: Vec<&str> = self.groups.values().map(|group| &*self.upstreams[group.index].name).collect();
-                let help = match names.is_empty() {
-                    true => format!("to make a group, write\n\n[upstream.{host}]\nserver = [\"127.0.0.1:3001\"]"),
-                    false => format!("the groups are `{}`", names.join("`, `")),
-                };
-                Report::error(place.clone(), format!("there is no group [upstream.{host}], and {message}")).help(help)
-            }
-            _ => Report::error(place.clone(), message),
-        }
     }
 }

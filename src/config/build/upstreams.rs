@@ -108,8 +108,15 @@ impl Builder<'_> {
                 }
             }
         };
-        match address::target(text.trim(), 80).and_then(|target| self.peers(&target, text.trim(), weight)) {
-            Ok(peers) => peers,
+        let text = text.trim();
+        match address::target(text, Some(80)).and_then(|target| self.peers(&target, text, weight)) {
+            Ok(peers) => {
+                if let Err(message) = address::target(text, None) {
+                    // The group will be pushed next.
+                    self.portless.entry(self.upstreams.len()).or_insert((place, message));
+                }
+                peers
+            }
             Err(message) => {
                 self.error(place, message);
                 Vec::new()

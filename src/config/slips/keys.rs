@@ -13,6 +13,8 @@ pub enum Section {
     Server,
     /// `[server.location."/"]`.
     Location,
+    /// `[[tcp]]`.
+    Tcp,
 }
 
 /// The form of a value.
@@ -42,7 +44,7 @@ pub struct Key {
 }
 
 use Form::{Backends, Sections, Word, Words};
-use Section::{Backend, Location, Server, Top, Upstream};
+use Section::{Backend, Location, Server, Tcp, Top, Upstream};
 
 const fn key(name: &'static str, form: Form, sections: &'static [Section], example: &'static str) -> Key {
     Key { name, form, sections, example }
@@ -58,6 +60,7 @@ pub const KEYS: &[Key] = &[
     key("include", Words, &[Top], "include = [\"conf.d/*.toml\"]"),
     key("upstream", Sections, &[Top], "[upstream.backend]"),
     key("server", Sections, &[Top], "[[server]]"),
+    key("tcp", Sections, &[Top], "[[tcp]]"),
     key("server", Backends, &[Upstream], "server = [\"127.0.0.1:8000\", \"127.0.0.1:8001\"]"),
     key("balance", Word, &[Upstream], "balance = \"least_conn\""),
     key("keepalive", Word, &[Upstream], "keepalive = 512"),
@@ -67,13 +70,16 @@ pub const KEYS: &[Key] = &[
     key("server_name", Words, &[Server], "server_name = [\"example.org\", \"www.example.org\"]"),
     key("location", Sections, &[Server], "[server.location.\"/\"]"),
     key("proxy_pass", Word, &[Location], "proxy_pass = \"http://127.0.0.1:3000\""),
+    key("listen", Words, &[Tcp], "listen = \"5432\""),
+    key("proxy_pass", Word, &[Tcp], "proxy_pass = \"127.0.0.1:5432\""),
+    key("proxy_timeout", Word, &[Tcp], "proxy_timeout = \"10m\""),
     key("client_header_timeout", Word, &[Top, Server], "client_header_timeout = \"30s\""),
     key("keepalive_timeout", Word, &[Top, Server, Upstream], "keepalive_timeout = \"75s\""),
     key("keepalive_requests", Word, &[Top, Server], "keepalive_requests = 1000"),
     key("client_max_body_size", Word, INHERITED, "client_max_body_size = \"100m\""),
     key("client_body_timeout", Word, INHERITED, "client_body_timeout = \"60s\""),
     key("send_timeout", Word, INHERITED, "send_timeout = \"60s\""),
-    key("proxy_connect_timeout", Word, INHERITED, "proxy_connect_timeout = \"5s\""),
+    key("proxy_connect_timeout", Word, &[Top, Server, Location, Tcp], "proxy_connect_timeout = \"5s\""),
     key("proxy_first_byte_timeout", Word, INHERITED, "proxy_first_byte_timeout = \"60s\""),
     key("proxy_read_timeout", Word, INHERITED, "proxy_read_timeout = \"60s\""),
     key("proxy_send_timeout", Word, INHERITED, "proxy_send_timeout = \"60s\""),
@@ -91,6 +97,7 @@ impl Section {
             Backend => "in { address = \"127.0.0.1:8000\", weight = 2 }",
             Server => "in [[server]]",
             Location => "in [server.location.\"/\"]",
+            Tcp => "in [[tcp]]",
         }
     }
 

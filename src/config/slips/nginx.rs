@@ -5,7 +5,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("worker_processes", "is called `workers` here: write workers = \"auto\""),
     ("events", "is not needed: leave the block out"),
     ("http", "is not needed: write its contents at the top level"),
-    ("stream", "is not supported yet"),
+    ("stream", "is not needed: write each server of it as [[tcp]], and its groups as [upstream.NAME]"),
     ("user", "is not needed: start ringgate as the user it shall be"),
     ("pid", "is not needed: leave it out"),
     ("daemon", "is not needed: leave it out"),
@@ -96,7 +96,7 @@ fn fits(pattern: &str, word: &str) -> bool {
 }
 
 /// Blocks that may have an `=` behind their name and are still no TOML.
-const BLOCKS: [&str; 8] = ["http", "events", "server", "upstream", "location", "if", "map", "types"];
+const BLOCKS: [&str; 9] = ["http", "stream", "events", "server", "upstream", "location", "if", "map", "types"];
 
 /// How every translation begins.
 pub const NOTICE: &str = "this is nginx's syntax, but the file is TOML";

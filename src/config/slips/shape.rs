@@ -3,6 +3,7 @@
 use super::closest;
 use super::keys::{Form, KEYS, Key, Section};
 use super::nginx;
+use super::two_brackets;
 use crate::config::report::{Place, Report};
 use std::ops::Range;
 use toml::Spanned;
@@ -39,6 +40,7 @@ impl Shape<'_> {
                 Form::Sections => match key.name {
                     "upstream" => self.upstreams(name, value),
                     "server" => self.servers(value),
+                    "tcp" => self.tcps(name, value),
                     _ => self.locations(name, value),
                 },
             }
@@ -92,13 +94,41 @@ impl Shape<'_> {
             DeValue::Table(table) => {
                 let heading = self.text[value.span().start..].starts_with('[');
                 let message = match heading {
-                    true => "a server's heading has two brackets, as there can be several; write [[server]]",
-                    false => "this stands beneath no server; write [[server]] on a line above",
+                    true => two_brackets("server"),
+                    false => "this stands beneath no server; write [[server]] on a line above".to_string(),
                 };
                 self.error(value.span(), message);
                 self.section(Section::Server, table);
             }
             _ => self.stray_backend(value.span()),
+        }
+    }
+
+    fn tcps(&mut self, name: &Name, value: &Spanned<DeValue>) {
+        match value.get_ref() {
+            DeValue::Array(tcps) if tcps.iter().all(|tcp| tcp.get_ref().is_table()) => {
+                for tcp in tcps.iter() {
+                    let DeValue::Table(table) = tcp.get_ref() else { continue };
+                    self.section(Section::Tcp, table);
+                }
+            }
+            DeValue::Table(table) if table.values().any(|value| !is_section(value.get_ref())) => {
+                let heading = self.text[value.span().start..].starts_with('[');
+                let message = match heading {
+                    true => two_brackets("tcp"),
+                    false => "a tcp listener is a section; write [[tcp]] on a line above".to_string(),
+                };
+                self.error(value.span(), message);
+                self.section(Section::Tcp, table);
+            }
+            DeValue::Table(table) if !table.is_empty() => {
+                self.error(heading(name, value), "a tcp listener's heading has no name; write [[tcp]]");
+            }
+            DeValue::Table(_) => self.error(value.span(), two_brackets("tcp")),
+            _ => self.error(
+                name.span(),
+                "a tcp listener is a section; write [[tcp]] and beneath it `listen` and `proxy_pass`",
+            ),
         }
     }
 
@@ -171,7 +201,9 @@ impl Shape<'_> {
     fn unknown(&mut self, section: Section, name: &Name, value: &DeValue) {
         let word = name.get_ref().as_ref();
         let here = || section.keys().map(|key| key.name);
-        let message = if let Some(key) = KEYS.iter().find(|key| key.name == word) {
+        let message = if let Some(message) = between_server_and_tcp(section, word, value) {
+            message
+        } else if let Some(key) = KEYS.iter().find(|key| key.name == word) {
             format!("`{word}` belongs {}", place_of(key))
         } else if section == Section::Location && value.is_table() {
             "a location within a location is not supported yet; write both beneath their [[server]]".to_string()
@@ -187,6 +219,22 @@ impl Shape<'_> {
             format!("unknown key `{word}`; known here: {}", known.join(", "))
         };
         self.error(name.span(), message);
+    }
+}
+
+/// What stands in a `[[server]]` that should be a `[[tcp]]`, or in a `[[tcp]]` as if it were a `[[server]]`.
+fn between_server_and_tcp(section: Section, word: &str, value: &DeValue) -> Option<String> {
+    match (section, word, value) {
+        (Section::Server, "proxy_pass", DeValue::String(pass)) if !pass.contains("http") => Some(format!(
+            "`{word}` belongs in [server.location.\"/\"]; or, to pass on TCP, write [[tcp]] instead of [[server]]"
+        )),
+        (Section::Tcp, "server" | "upstream" | "balance", _) => {
+            Some(format!("`{word}` is for groups; write [upstream.backend], and here proxy_pass = \"backend\""))
+        }
+        (Section::Tcp, "proxy_read_timeout" | "proxy_send_timeout" | "proxy_tunnel_timeout", _) => {
+            Some(format!("`{word}` is for HTTP; write proxy_timeout = \"10m\""))
+        }
+        _ => None,
     }
 }
 
@@ -207,6 +255,14 @@ fn shown(key: &Key, value: &DeValue) -> String {
         }
         (Form::Sections, _) => key.example.to_string(),
         _ => format!("`{}`", key.name),
+    }
+}
+
+/// `[x.NAME]` or `[[x.NAME]]`.
+fn is_section(value: &DeValue) -> bool {
+    match value {
+        DeValue::Array(values) => values.first().is_some_and(|value| value.get_ref().is_table()),
+        value => value.is_table(),
     }
 }
 

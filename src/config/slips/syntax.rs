@@ -2,6 +2,7 @@
 
 use super::keys::anywhere;
 use super::nginx;
+use super::two_brackets;
 use crate::config::report::{Place, Report};
 use std::ops::Range;
 use toml::de::{DeTable, Error};
@@ -94,6 +95,7 @@ impl<'a> Line<'a> {
             }
             "location" => format!("[server.location.\"{}\"]", name.trim_matches(['"', '\''])),
             "upstream" => format!("[upstream.{name}]"),
+            "tcp" | "stream" => "[[tcp]]".to_string(),
             _ => return None,
         };
         Some(format!("this heading is malformed; write {heading}"))
@@ -186,16 +188,15 @@ fn duplicate(text: &str, span: Range<usize>, line: &Line) -> (Range<usize>, Stri
         };
         return (span, message);
     }
-    if name == "server" {
+    if name == "server" || name == "tcp" {
         // The first heading is the wrong one: what stands there made the second a contradiction.
         let mut start = 0;
         for other in text.split_inclusive('\n') {
             let heading = other.trim();
-            if heading.starts_with("[server]") {
-                let message = "a server's heading has two brackets, as there can be several; write [[server]]";
-                return (start..start + other.trim_end().len(), message.to_string());
+            if heading.starts_with(&format!("[{name}]")) {
+                return (start..start + other.trim_end().len(), two_brackets(name));
             }
-            if heading.starts_with("[server.") {
+            if name == "server" && heading.starts_with("[server.") {
                 let message = "this location stands above its server; write [[server]] on a line before it";
                 return (start..start + other.trim_end().len(), message.to_string());
             }

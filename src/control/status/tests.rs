@@ -1,6 +1,18 @@
 use super::*;
-use crate::config::plan::{Listener, Peer};
+use crate::config::plan::{Http, Peer, Tcp};
 use std::time::Duration;
+
+fn http() -> Service {
+    Service::Http(Http { servers: vec![], default_server: 0 })
+}
+
+fn tcp() -> Service {
+    Service::Tcp(Tcp { upstream: 0, proxy_connect_timeout: Duration::from_secs(1), idle_timeout: None })
+}
+
+fn listener(address: Address, service: Service) -> Listener {
+    Listener { address, optional: false, service }
+}
 
 fn plan() -> Plan {
     let peer = |name: &str, weight| Peer {
@@ -22,18 +34,9 @@ fn plan() -> Plan {
         admin: None,
         shutdown_timeout: Duration::from_secs(1),
         listeners: vec![
-            Listener {
-                address: Address::Tcp("127.0.0.1:0".parse().unwrap()),
-                optional: false,
-                servers: vec![],
-                default_server: 0,
-            },
-            Listener {
-                address: Address::Unix("/run/x.sock".into()),
-                optional: false,
-                servers: vec![],
-                default_server: 0,
-            },
+            listener(Address::Tcp("127.0.0.1:8080".parse().unwrap()), http()),
+            listener(Address::Unix("/run/x.sock".into()), http()),
+            listener(Address::Tcp("127.0.0.1:5432".parse().unwrap()), tcp()),
         ],
         servers: vec![],
         upstreams: vec![
@@ -67,8 +70,7 @@ fn all_workers_are_added_up_under_the_names_of_the_plan() {
         picker.begin(1);
     }
     stats.workers[2].count_error(Reason::BadChunk);
-    let bound = [Address::Tcp("127.0.0.1:8080".parse().unwrap()), Address::Unix("/run/x.sock".into())];
-    let status = status(&plan, &stats, &bound, process());
+    let status = status(&plan, &stats, process());
 
     assert_eq!((status.totals.connections, status.totals.requests, status.totals.tasks), (6, 60, 6));
     assert_eq!(status.totals.errors, BTreeMap::from([("client_gone".to_owned(), 3), ("bad_chunk".to_owned(), 1)]));
@@ -76,8 +78,16 @@ fn all_workers_are_added_up_under_the_names_of_the_plan() {
     assert_eq!(status.workers[2].counts.requests, 30);
     assert_eq!(status.workers[2].cpu, Some(4));
     assert_eq!(status.workers[0].counts.errors, BTreeMap::from([("client_gone".to_owned(), 1)]));
-    let listeners: Vec<_> = status.listeners.iter().map(|l| (l.address.as_str(), l.requests, l.connections)).collect();
-    assert_eq!(listeners, [("http://127.0.0.1:8080", 0, 0), ("unix:/run/x.sock", 60, 6)]);
+    let row = |l: &ListenerStatus| (l.kind, l.address.clone(), l.requests, l.connections);
+    let listeners: Vec<_> = status.listeners.iter().map(row).collect();
+    assert_eq!(
+        listeners,
+        [
+            (Kind::Http, "http://127.0.0.1:8080".to_owned(), 0, 0),
+            (Kind::Http, "unix:/run/x.sock".to_owned(), 60, 6),
+            (Kind::Tcp, "tcp://127.0.0.1:5432".to_owned(), 0, 0),
+        ]
+    );
     let b = &status.upstreams[0].servers[1];
     assert_eq!((b.name.as_str(), b.weight, b.requests, b.idle, b.in_flight), ("b", 2, 42, 6, 3));
     assert_eq!(b.addresses, ["127.0.0.1:1", "unix:/run/a.sock"]);
@@ -90,7 +100,7 @@ fn all_workers_are_added_up_under_the_names_of_the_plan() {
 fn the_answer_is_json_that_comes_back_as_it_was() {
     let (plan, stats) = (plan(), Stats::new(&plan(), 2));
     stats.workers[1].count_error(Reason::Overloaded);
-    let status = status(&plan, &stats, &[], process());
+    let status = status(&plan, &stats, process());
     let json = serde_json::to_string_pretty(&status).unwrap();
     assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -101,16 +111,18 @@ fn the_answer_is_json_that_comes_back_as_it_was() {
     assert_eq!(value["workers"][1]["cpu"], serde_json::Value::Null);
     assert_eq!(value["upstreams"][0]["servers"][0]["in_flight"], 0);
     assert_eq!(value["listeners"][0]["connections"], 0);
+    assert_eq!([&value["listeners"][0]["kind"], &value["listeners"][2]["kind"]], ["http", "tcp"]);
     assert_eq!(value["totals"]["buffers_small_out"], 0);
 }
 
 #[test]
 fn addresses_are_shown_as_one_types_them() {
     let table = [
-        (Address::Tcp("[::1]:80".parse().unwrap()), "http://[::1]:80", "[::1]:80"),
-        (Address::Unix("/x y".into()), "unix:/x y", "unix:/x y"),
+        (Address::Tcp("[::1]:80".parse().unwrap()), http(), "http://[::1]:80", "[::1]:80"),
+        (Address::Tcp("[::1]:80".parse().unwrap()), tcp(), "tcp://[::1]:80", "[::1]:80"),
+        (Address::Unix("/x y".into()), tcp(), "unix:/x y", "unix:/x y"),
     ];
-    for (given, listener, plain) in table {
-        assert_eq!((url(&given).as_str(), address(&given).as_str()), (listener, plain));
+    for (given, service, shown, plain) in table {
+        assert_eq!((url(&listener(given.clone(), service)).as_str(), address(&given).as_str()), (shown, plain));
     }
 }

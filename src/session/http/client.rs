@@ -70,8 +70,7 @@ impl<'a, D: Driver> Client<'a, D> {
 
     /// The server that speaks before a name is known.
     fn default_server(&self) -> &'a Server {
-        let plan = &self.cx.plan;
-        &plan.servers[plan.listeners[self.listener].default_server]
+        self.cx.plan.default_server(self.listener)
     }
 
     fn has_input(&self) -> bool {

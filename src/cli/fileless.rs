@@ -1,0 +1,160 @@
+//! What `proxy` and `tcp` share: balancing with no file at all. The command line becomes the configuration that one would have
+//! written.
+
+use super::{counted, fail, print, sockets, tell};
+use crate::config;
+use crate::control::{self, status};
+use crate::log::Level;
+use std::fmt::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// The options.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where to listen, as in the configuration: 127.0.0.1:8080, 8080 (all of IPv4), [::]:8080, unix:/run/x.sock
+    #[arg(short, long, required = true, value_name = "ADDRESS")]
+    pub listen: Vec<String>,
+    /// A server behind it: 127.0.0.1:3000, localhost:3000, 3000 (on this machine), unix:/run/app.sock; repeat for more
+    #[arg(short, long, required = true, value_name = "ADDRESS")]
+    pub to: Vec<String>,
+    /// How the next server is chosen
+    #[arg(short, long, value_enum, default_value_t = Method::RoundRobin)]
+    pub balance: Method,
+    /// Worker threads [default: one per CPU]
+    #[arg(short, long, value_name = "N")]
+    pub workers: Option<u16>,
+    /// The admin socket that `ringgate status` asks, or `off` [default: one of its own]
+    #[arg(long, value_name = "PATH")]
+    pub admin: Option<String>,
+}
+
+/// The methods, in the configuration's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Method {
+    /// One after the other
+    #[value(name = "round_robin", alias = "round-robin")]
+    RoundRobin,
+    /// The one with the fewest requests (with tcp: connections) in flight
+    #[value(name = "least_conn", alias = "least-conn")]
+    LeastConn,
+}
+
+impl Method {
+    /// As the configuration writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Method::RoundRobin => "round_robin",
+            Method::LeastConn => "least_conn",
+        }
+    }
+}
+
+/// In what the commands differ.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// People copy addresses with it in front.
+    pub scheme: &'static str,
+    /// The section that listens, leading to the group `servers`, without its `listen`.
+    pub section: &'static str,
+}
+
+/// Runs until a signal.
+pub fn run(arguments: &Arguments, form: Form) -> ExitCode {
+    let loaded = match config::load_str("command line", &configuration(arguments, form, &sockets::own())) {
+        Ok(loaded) => loaded,
+        Err(errors) => return fail(format_args!("this cannot be run:\n{errors}")),
+    };
+    loaded.warnings.iter().for_each(|warning| tell(warning.trim_end()));
+    control::run(Arc::new(loaded.plan), Level::Info, |workers| {
+        let upstream = &workers.plan.upstreams[0];
+        let listening: Vec<_> = workers.plan.listeners.iter().map(status::url).collect();
+        let (method, servers) = (status::balance(upstream.balance), counted(upstream.peers.len(), "server"));
+        print(&format!("balancing {method} over {servers} on {}\n", listening.join(", ")));
+        if let Some(admin) = &workers.plan.admin {
+            print(&format!("see what it does: ringgate status --admin {}\n", admin.display()));
+        }
+        || ()
+    })
+}
+
+/// The configuration that says what the command line says.
+pub fn configuration(arguments: &Arguments, form: Form, own_socket: &Path) -> String {
+    let admin = arguments.admin.clone().unwrap_or_else(|| own_socket.display().to_string());
+    let servers: Vec<_> = arguments.to.iter().map(|server| server_address(server, form.scheme)).collect();
+    let listen: Vec<_> =
+        arguments.listen.iter().map(|address| without_scheme(address, form.scheme).to_owned()).collect();
+    let mut text = format!("admin = {}\n", quoted(&admin));
+    if let Some(workers) = arguments.workers {
+        let _ = writeln!(text, "workers = {workers}");
+    }
+    let _ = write!(
+        text,
+        "\n[upstream.servers]\nbalance = \"{}\"\nserver = {}\n\n{}\nlisten = {}\n",
+        arguments.balance.word(),
+        array(&servers),
+        form.section,
+        array(&listen)
+    );
+    text
+}
+
+/// A port alone is one on this machine; a URL is what people copy from elsewhere.
+fn server_address(given: &str, scheme: &str) -> String {
+    let address = without_scheme(given, scheme);
+    if !address.is_empty() && address.bytes().all(|b| b.is_ascii_digit()) {
+        return format!("127.0.0.1:{address}");
+    }
+    address.to_owned()
+}
+
+fn without_scheme<'a>(given: &'a str, scheme: &str) -> &'a str {
+    match given.strip_prefix(scheme) {
+        Some(address) => address.strip_suffix('/').unwrap_or(address),
+        None => given,
+    }
+}
+
+fn array(items: &[String]) -> String {
+    format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
+}
+
+/// A TOML string.
+pub fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(value: &toml::Value) -> Vec<&str> {
+        value.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_command_line_becomes_a_configuration() {
+        let form = Form { scheme: "tcp://", section: "[[tcp]]\nproxy_pass = \"servers\"" };
+        let arguments = Arguments {
+            listen: vec!["8080".to_owned(), "tcp://127.0.0.1:81/".to_owned()],
+            to: ["3000", "tcp://localhost:3001/", "http://a", "[::1]:9", "unix:/run/a \"b\".sock"]
+                .map(str::to_owned)
+                .into(),
+            balance: Method::LeastConn,
+            workers: Some(2),
+            admin: None,
+        };
+        let text = configuration(&arguments, form, Path::new("/run/own.sock"));
+        let value: toml::Table = text.parse().unwrap();
+        assert_eq!(value["admin"].as_str(), Some("/run/own.sock"));
+        assert_eq!(value["workers"].as_integer(), Some(2));
+        let group = &value["upstream"]["servers"];
+        assert_eq!(group["balance"].as_str(), Some("least_conn"));
+        let expected = ["127.0.0.1:3000", "localhost:3001", "http://a", "[::1]:9", "unix:/run/a \"b\".sock"];
+        assert_eq!(strings(&group["server"]), expected, "another scheme is left for the configuration to refuse");
+        assert_eq!(strings(&value["tcp"][0]["listen"]), ["8080", "127.0.0.1:81"]);
+        let off = Arguments { admin: Some("off".to_owned()), workers: None, ..arguments };
+        assert!(configuration(&off, form, Path::new("/x")).starts_with("admin = \"off\"\n\n[upstream"));
+    }
+}

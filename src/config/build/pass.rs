@@ -1,0 +1,102 @@
+//! Where each `proxy_pass` leads: to a group, or to an address that becomes one.
+
+use super::Builder;
+use super::upstreams::group_of;
+use crate::config::address::{self, Pass, Target};
+use crate::config::report::{Place, Report};
+use crate::config::slips::closest;
+
+impl Builder<'_> {
+    /// The upstream that a location's `proxy_pass` leads to.
+    pub(super) fn pass(&mut self, text: &str, place: &Place) -> Result<usize, Box<Report>> {
+        let pass = address::pass(text).map_err(|message| Box::new(Report::error(place.clone(), message)))?;
+        if let Some(group) = self.known_group(&pass, place)? {
+            return Ok(group);
+        }
+        let target = match pass {
+            Pass::Host(name) => Target::Name(name.to_ascii_lowercase(), 80),
+            Pass::Address(target) => target,
+        };
+        self.address(target, text.trim().trim_start_matches("http://"), place)
+    }
+
+    /// The upstream that the `proxy_pass` of a tcp section leads to.
+    pub(super) fn tcp_pass(&mut self, text: &str, place: &Place) -> Result<usize, Box<Report>> {
+        let pass = address::tcp_pass(text).map_err(|message| Box::new(Report::error(place.clone(), message)))?;
+        if let Some(group) = self.known_group(&pass, place)? {
+            return match self.portless.remove(&group) {
+                Some((server, message)) => {
+                    Err(Box::new(Report::error(server, message).also(place.clone(), "this leads to it")))
+                }
+                None => Ok(group),
+            };
+        }
+        match pass {
+            Pass::Host(name) => {
+                let message = address::no_port(&name);
+                Err(Box::new(self.unknown_host(&Target::Name(name, 0), message, place)))
+            }
+            Pass::Address(target) => self.address(target, text.trim().trim_start_matches("tcp://"), place),
+        }
+    }
+
+    /// The group of that name, if there is one.
+    fn known_group(&mut self, pass: &Pass, place: &Place) -> Result<Option<usize>, Box<Report>> {
+        let (host, port) = match pass {
+            Pass::Host(name) => (name, None),
+            Pass::Address(Target::Name(host, port)) => (host, Some(port)),
+            Pass::Address(_) => return Ok(None),
+        };
+        let Some(group) = self.groups.get_mut(&host.to_ascii_lowercase()) else { return Ok(None) };
+        group.used = true;
+        let Some(port) = port else { return Ok(Some(group.index)) };
+        let message = format!("`{host}` is a group, whose servers have ports of their own; leave out \":{port}\"");
+        Err(Box::new(Report::error(place.clone(), message)))
+    }
+
+    /// The upstream of an address; each address has one.
+    fn address(&mut self, target: Target, name: &str, place: &Place) -> Result<usize, Box<Report>> {
+        if let Some(&index) = self.direct.get(&target) {
+            return Ok(index);
+        }
+        let peers = match self.peers(&target, name, 1) {
+            Ok(peers) => peers,
+            Err(message) => return Err(Box::new(self.unknown_host(&target, message, place))),
+        };
+        if let Some((host, near)) = self.near_group(&target) {
+            let message = format!("`{host}` is taken for a host, not for the group `{near}`");
+            self.reports.push(Report::warning(place.clone(), message));
+        }
+        self.upstreams.push(group_of(name, peers));
+        self.direct.insert(target, self.upstreams.len() - 1);
+        Ok(self.upstreams.len() - 1)
+    }
+
+    /// The host, and a group whose name is almost the same.
+    fn near_group(&self, target: &Target) -> Option<(String, String)> {
+        let Target::Name(host, _) = target else { return None };
+        let near = closest(host, self.groups.keys().map(String::as_str))?;
+        Some((host.clone(), near.to_string()))
+    }
+
+    /// A name that is neither a group's nor a host's: most often a group's, misspelt.
+    fn unknown_host(&mut self, target: &Target, message: String, place: &Place) -> Report {
+        if let Some((host, near)) = self.near_group(target) {
+            let message = format!("there is no group or host `{host}`; did you mean `{near}`?");
+            // The group that was meant is not unused.
+            self.groups.entry(near).and_modify(|group| group.used = true);
+            return Report::error(place.clone(), message);
+        }
+        match target {
+            Target::Name(host, _) if !host.contains('.') => {
+                let names: Vec<&str> = self.groups.values().map(|group| &*self.upstreams[group.index].name).collect();
+                let help = match names.is_empty() {
+                    true => format!("to make a group, write\n\n[upstream.{host}]\nserver = [\"127.0.0.1:3001\"]"),
+                    false => format!("the groups are `{}`", names.join("`, `")),
+                };
+                Report::error(place.clone(), format!("there is no group [upstream.{host}], and {message}")).help(help)
+            }
+            _ => Report::error(place.clone(), message),
+        }
+    }
+}
