@@ -132,6 +132,8 @@ pub const LINGER_TIMEOUT: u64 = 30_000;
 pub const BUFFER_WAIT_MAX: u64 = 10_000;
 /// A closed socket's last bytes may take this long to leave.
 pub const CLOSE_FLUSH_MAX: u64 = 30_000;
+/// Before a reset is passed on, what was sent to the other side may take this long to be acknowledged.
+pub const RESET_FLUSH_MAX: u64 = 5_000;
 /// Accepting pauses this long when descriptors run out, or the loop would spin on EMFILE.
 pub const ACCEPT_PAUSE: u64 = 100;
 /// TCP keep-alive of passthrough connections: seconds of silence before the first probe, between probes, and how many.

@@ -62,6 +62,11 @@ pub struct Counts {
     pub errors: BTreeMap<String, u64>,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// Body and stream bytes that went through pipes, and through buffers.
+    pub bytes_spliced: u64,
+    pub bytes_copied: u64,
+    pub pipes: u64,
+    pub pipe_failures: u64,
     pub buffers_small_out: u64,
     pub buffers_large_out: u64,
     pub buffers_waiting: u64,
@@ -202,6 +207,10 @@ fn worker_status(index: usize, worker: &WorkerStats) -> WorkerStatus {
         errors: happened.filter(|&(_, count)| count > 0).collect(),
         bytes_in: worker.bytes_in.get(),
         bytes_out: worker.bytes_out.get(),
+        bytes_spliced: worker.bytes_spliced.get(),
+        bytes_copied: worker.bytes_copied.get(),
+        pipes: worker.pipes.get(),
+        pipe_failures: worker.pipe_failures.get(),
         buffers_small_out: worker.buffers_small_out.get(),
         buffers_large_out: worker.buffers_large_out.get(),
         buffers_waiting: worker.buffers_waiting.get(),
@@ -256,6 +265,10 @@ impl Counts {
             errors,
             bytes_in,
             bytes_out,
+            bytes_spliced,
+            bytes_copied,
+            pipes,
+            pipe_failures,
             buffers_small_out,
             buffers_large_out,
             buffers_waiting,
@@ -278,6 +291,10 @@ impl Counts {
         }
         self.bytes_in += bytes_in;
         self.bytes_out += bytes_out;
+        self.bytes_spliced += bytes_spliced;
+        self.bytes_copied += bytes_copied;
+        self.pipes += pipes;
+        self.pipe_failures += pipe_failures;
         self.buffers_small_out += buffers_small_out;
         self.buffers_large_out += buffers_large_out;
         self.buffers_waiting += buffers_waiting;

@@ -1,10 +1,119 @@
-//! TCP for one client connection: not yet, it is closed.
+//! TCP passthrough for one client connection: a server is chosen, and bytes go both ways until both sides have ended.
 
-use super::Context;
-use crate::ring::{Descriptor, Driver};
+use super::tunnel::{self, Ended, Patience};
+use super::{Context, Open, ms};
+use crate::balance::Tried;
+use crate::config::plan::{Service, Tcp};
+use crate::limits::{RESET_FLUSH_MAX, TICK};
+use crate::log::Level;
+use crate::proto::reason::Reason;
+use crate::ring::{Descriptor, Driver, Owner, Socket, Timer};
+use crate::upstream::Picked;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
-/// Serves one client connection to its end.
-pub async fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, _listener: usize) {
-    drop(cx.reactor.adopt(descriptor));
+/// Serves one client connection to its end. It is counted and owned from this call on.
+pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) -> impl Future<Output = ()> {
+    let (open, client) = (Open::count(cx.clone(), listener), cx.reactor.adopt(descriptor));
+    async move {
+        if let Service::Tcp(tcp) = cx.plan.listeners[listener].service {
+            cx.listener_stats(listener).requests.add(1);
+            cx.stats().requests.add(1);
+            session(&cx, client, tcp).await;
+        }
+        drop(open);
+    }
+}
+
+async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, tcp: Tcp) {
+    let started = cx.reactor.now_ms();
+    let owner = cx.next_owner();
+    let peer = client.peer().ok().flatten().map_or("unix:".to_owned(), |address| address.to_string());
+    client.set_owner(owner);
+    // With no idle timeout by default, this is what finds peers that vanished without a word.
+    client.keep_alive();
+    let (picked, backend) = match connect(cx, &client, owner, tcp).await {
+        Ok(connected) => connected,
+        Err(reason) => {
+            cx.stats().count_error(reason);
+            cx.log(Level::Error, format!("{}: tcp from {peer}: {}", reason.name(), reason.text()));
+            return;
+        }
+    };
+    let patience = Patience { idle: tcp.idle_timeout, client: None, backend: None };
+    let Ended { result, moved: [up, down] } =
+        tunnel::run(cx, owner, &client, &backend, [Vec::new(), Vec::new()], patience).await;
+    picked.stats().bytes_out.add(up);
+    picked.stats().bytes_in.add(down);
+    let server = &cx.plan.upstreams[tcp.upstream].peers[picked.server].name;
+    let ended = result.err().map_or("", Reason::name);
+    let seconds = (cx.reactor.now_ms() - started) as f64 / 1000.0;
+    let line = format!("tcp from {peer} to {server}: {up} bytes up, {down} down, {seconds:.3} s {ended}");
+    cx.log(Level::Info, line.trim_end().to_owned());
+    match result {
+        Ok(()) => {}
+        Err(reason) => {
+            cx.stats().count_error(reason);
+            if reason != Reason::ClientGone {
+                picked.stats().failures.add(1);
+            }
+            // A reset goes on to the other side as a reset, behind all that was read before it.
+            let timer = cx.reactor.timer();
+            let (gone, other) = if reason == Reason::ClientGone { (client, backend) } else { (backend, client) };
+            gone.abort();
+            pass_reset(other, &timer).await;
+        }
+    }
+}
+
+/// Connects to the servers in turn. A client that goes away meanwhile ends it.
+async fn connect<D: Driver>(
+    cx: &Context<D>,
+    client: &Socket<D>,
+    owner: Owner,
+    tcp: Tcp,
+) -> Result<(Picked<D>, Socket<D>), Reason> {
+    let timer = cx.reactor.timer();
+    let mut tried = Tried::new();
+    let mut failure = Reason::NoServer;
+    while let Some(picked) = cx.upstreams.pick(tcp.upstream, &tried) {
+        tried.insert(picked.server);
+        let connected = {
+            let mut connecting = pin!(picked.connect(&timer, ms(tcp.proxy_connect_timeout)));
+            poll_fn(|task| match connecting.as_mut().poll(task) {
+                Poll::Pending => client.poll_failed(task).map(|()| Err(Reason::ClientGone)),
+                ready => ready,
+            })
+            .await
+        };
+        match connected {
+            Ok(socket) => {
+                socket.set_owner(owner);
+                socket.keep_alive();
+                return Ok((picked, socket));
+            }
+            Err(Reason::ClientGone) => return Err(Reason::ClientGone),
+            Err(reason) => {
+                failure = reason;
+                if reason != Reason::Overloaded {
+                    picked.stats().failures.add(1);
+                }
+                let server = &cx.plan.upstreams[tcp.upstream].peers[picked.server].name;
+                cx.log(Level::Warn, format!("server {server}: {} ({})", reason.text(), reason.name()));
+            }
+        }
+    }
+    Err(failure)
+}
+
+/// Resets a connection once its peer has acknowledged what was sent: a reset throws away what the kernel still has.
+async fn pass_reset<D: Driver>(socket: Socket<D>, timer: &Timer) {
+    let mut waited = 0;
+    while socket.unacknowledged() > 0 && !socket.has_failed() && waited < RESET_FLUSH_MAX {
+        timer.sleep(TICK).await;
+        waited += TICK;
+    }
+    socket.abort();
 }

@@ -1,8 +1,11 @@
-//! Bytes both ways after an upgrade (WebSocket): each direction is the same function, half-close is passed on.
+//! Bytes both ways: TCP passthrough, and what follows an upgrade (WebSocket). Each direction is the same function; half-close is
+//! passed on; long streams are spliced.
 
 use super::{Context, ms};
+use crate::limits::{BUFFER_SMALL, TURN_BUDGET};
 use crate::proto::reason::Reason;
-use crate::ring::{Driver, Elapsed, Owner, Socket};
+use crate::ring::executor::yield_now;
+use crate::ring::{Driver, Elapsed, Owner, Pipe, Socket};
 use crate::stats::Counter;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -19,18 +22,38 @@ struct Tunnel<'a, D: Driver> {
     last: Cell<u64>,
 }
 
-/// How long a tunnel may wait for its peers.
-pub struct Patience {
-    /// No byte either way.
-    pub idle: Duration,
-    /// One buffer until the client has taken it.
-    pub client: Duration,
-    /// One buffer until the backend has taken it.
-    pub backend: Duration,
+/// One direction.
+struct Way<'a, D: Driver> {
+    from: &'a Socket<D>,
+    to: &'a Socket<D>,
+    /// Bytes received already.
+    early: Vec<u8>,
+    /// One buffer until `to` has taken it, in milliseconds.
+    send_ms: u64,
+    /// Bytes moved.
+    moved: &'a Counter,
 }
 
-/// Relays until both sides have ended, one of them failed, or nothing moved for `idle`. `early` are bytes received already,
-/// from the client and from the backend. Returns why it ended, if not well.
+/// How long a tunnel may wait for its peers; `None`: for ever.
+pub struct Patience {
+    /// No byte either way.
+    pub idle: Option<Duration>,
+    /// One buffer until the client has taken it.
+    pub client: Option<Duration>,
+    /// One buffer until the backend has taken it.
+    pub backend: Option<Duration>,
+}
+
+/// How a tunnel ended.
+pub struct Ended {
+    /// Why, if not by FIN of both sides.
+    pub result: Result<(), Reason>,
+    /// Bytes moved from the client and from the backend.
+    pub moved: [u64; 2],
+}
+
+/// Relays until both sides have ended, one of them failed, or nothing moved for too long. `early` are bytes received already, from
+/// the client and from the backend.
 pub async fn run<D: Driver>(
     cx: &Context<D>,
     owner: Owner,
@@ -38,82 +61,103 @@ pub async fn run<D: Driver>(
     backend: &Socket<D>,
     early: [Vec<u8>; 2],
     patience: Patience,
-) -> Result<(), Reason> {
+) -> Ended {
     let tunnel = Tunnel { cx, owner, last: Cell::new(cx.reactor.now_ms()) };
     let [from_client, from_backend] = early;
-    let stats = cx.stats();
-    let idle = patience.idle;
-    let mut up = pin!(tunnel.pump(client, backend, from_client, &stats.bytes_in, ms(patience.backend)));
-    let mut down = pin!(tunnel.pump(backend, client, from_backend, &stats.bytes_out, ms(patience.client)));
-    let (mut up_done, mut down_done) = (false, false);
+    let moved = [Counter::default(), Counter::default()];
+    let send_ms = |patience: Option<Duration>| ms(patience.unwrap_or(Duration::MAX));
+    let up = Way { from: client, to: backend, early: from_client, send_ms: send_ms(patience.backend), moved: &moved[0] };
+    let down = Way { from: backend, to: client, early: from_backend, send_ms: send_ms(patience.client), moved: &moved[1] };
+    let (mut up, mut down) = (pin!(tunnel.pump(up)), pin!(tunnel.pump(down)));
+    let (mut up_done, mut down_done, mut failure) = (false, false, None);
     let both = poll_fn(|task| {
         if !up_done && let Poll::Ready(result) = up.as_mut().poll(task) {
-            result.map_err(|error| blame(&error, Reason::ClientGone, Reason::BackendSendTimeout))?;
+            match result {
+                Ok(()) => {}
+                Err(Broken::Read) => return Poll::Ready(Err(Reason::ClientGone)),
+                // What it sent before it went is still to be read: the other direction ends by itself.
+                Err(Broken::Write) => failure = Some(Reason::BackendReset),
+                Err(Broken::Late) => return Poll::Ready(Err(Reason::BackendSendTimeout)),
+            }
             up_done = true;
         }
         if !down_done && let Poll::Ready(result) = down.as_mut().poll(task) {
-            result.map_err(|error| blame(&error, Reason::BackendReset, Reason::ClientTimeout))?;
+            match result {
+                Ok(()) => {}
+                Err(Broken::Read) => return Poll::Ready(Err(Reason::BackendReset)),
+                Err(Broken::Write) => failure = Some(Reason::ClientGone),
+                Err(Broken::Late) => return Poll::Ready(Err(Reason::ClientTimeout)),
+            }
             down_done = true;
         }
-        if up_done && down_done { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if up_done && down_done { Poll::Ready(failure.map_or(Ok(()), Err)) } else { Poll::Pending }
     });
-    let mut both = pin!(both);
-    let timer = cx.reactor.timer();
-    timer.set(ms(idle));
-    loop {
-        match timer.before_deadline(both.as_mut()).await {
-            Ok(result) => return result,
-            Err(_) => {
-                // Bytes only note the time; the deadline is moved here, when it fires.
-                let quiet = cx.reactor.now_ms() - tunnel.last.get();
-                if quiet >= ms(idle) {
-                    return Err(Reason::ClientTimeout);
-                }
-                timer.set(ms(idle) - quiet);
-            }
-        }
-    }
-}
-
-/// Names the end of one direction.
-fn blame(error: &Broken, gone: Reason, late: Reason) -> Reason {
-    if let Broken::Late = error { late } else { gone }
+    let result = tunnel.until_idle(patience.idle, both).await;
+    cx.stats().bytes_in.add(moved[0].get());
+    cx.stats().bytes_out.add(moved[1].get());
+    Ended { result, moved: [moved[0].get(), moved[1].get()] }
 }
 
 /// How one direction broke.
 enum Broken {
-    Gone,
+    Read,
+    Write,
     /// What was sent was not taken in time.
     Late,
 }
 
-impl From<io::Error> for Broken {
-    fn from(_: io::Error) -> Self {
-        Broken::Gone
-    }
-}
-
 impl<D: Driver> Tunnel<'_, D> {
-    /// One direction, to its end: FIN in becomes FIN out. Bytes that `to` does not take within `send_ms` end it: they hold a
-    /// buffer, and the other direction may keep the tunnel from ever looking idle.
-    async fn pump(
+    /// Runs `both` until it ends or no byte moved for `idle`.
+    async fn until_idle(
         &self,
-        from: &Socket<D>,
-        to: &Socket<D>,
-        early: Vec<u8>,
-        count: &Counter,
-        send_ms: u64,
-    ) -> Result<(), Broken> {
-        let mut early = &early[..];
+        idle: Option<Duration>,
+        both: impl Future<Output = Result<(), Reason>>,
+    ) -> Result<(), Reason> {
+        let Some(idle) = idle else { return both.await };
+        let mut both = pin!(both);
         let timer = self.cx.reactor.timer();
+        timer.set(ms(idle));
+        loop {
+            if let Ok(result) = timer.before_deadline(both.as_mut()).await {
+                return result;
+            }
+            // Bytes only note the time; the deadline is moved here, when it fires.
+            let quiet = self.cx.reactor.now_ms() - self.last.get();
+            if quiet >= ms(idle) {
+                return Err(Reason::ClientTimeout);
+            }
+            timer.set(ms(idle) - quiet);
+        }
+    }
+
+    /// One direction, to its end: FIN in becomes FIN out. Bytes that `to` does not take in time end it: they hold a buffer, and
+    /// the other direction may keep the tunnel from ever looking idle.
+    async fn pump(&self, way: Way<'_, D>) -> Result<(), Broken> {
+        let mut early = &way.early[..];
+        let timer = self.cx.reactor.timer();
+        // Reads in a row that filled their buffer: a stream, not a conversation.
+        let mut full = 0;
         loop {
             if early.is_empty() {
-                from.readable().await; // an idle tunnel holds no buffer
+                way.from.readable().await; // an idle tunnel holds no buffer
+                if full >= 2
+                    && let Some(pipe) = self.cx.reactor.take_pipe()
+                {
+                    let before = way.moved.get();
+                    if self.splice(&way, pipe).await? {
+                        break;
+                    }
+                    if way.moved.get() - before < BUFFER_SMALL as u64 {
+                        full = 0; // a conversation again
+                    }
+                    continue;
+                }
             }
             let reservation = self.cx.reactor.buffers().reserve(self.owner, 1).await;
-            let mut lease = reservation.take();
+            let bonus = if full > 0 { reservation.try_take_large() } else { None };
+            let mut lease = bonus.unwrap_or_else(|| reservation.take());
             let n = if early.is_empty() {
-                match from.try_recv(&mut lease)? {
+                match way.from.try_recv(&mut lease).map_err(|_| Broken::Read)? {
                     None => continue,
                     Some(0) => break,
                     Some(n) => n,
@@ -124,15 +168,50 @@ impl<D: Driver> Tunnel<'_, D> {
                 early = &early[n..];
                 n
             };
-            self.last.set(self.cx.reactor.now_ms());
-            count.add(n as u64);
+            full = if n == lease.len() { full + 1 } else { 0 };
+            self.note(&way, n, &self.cx.stats().bytes_copied);
             let sent = async {
-                to.send(lease, 0..n).await?;
+                way.to.send(lease, 0..n).await?;
                 drop(reservation); // the lease still counts until it is sent
-                to.flushed().await // so at most one buffer per direction is held
+                way.to.flushed().await // so at most one buffer per direction is held
             };
-            timer.within(send_ms, sent).await.map_err(|Elapsed| Broken::Late)??;
+            in_time(timer.within(way.send_ms, sent).await)?;
         }
-        Ok(to.finish().await?)
+        in_time(timer.within(way.send_ms, way.to.finish()).await)
+    }
+
+    /// Moves what is there through a pipe; true at FIN.
+    async fn splice(&self, way: &Way<'_, D>, mut pipe: Pipe<D>) -> Result<bool, Broken> {
+        let timer = self.cx.reactor.timer();
+        let mut budget = TURN_BUDGET;
+        loop {
+            let most = pipe.capacity();
+            let n = match way.from.try_splice_in(&mut pipe, most).map_err(|_| Broken::Read)? {
+                None => return Ok(false),
+                Some(0) => return Ok(true),
+                Some(n) => n,
+            };
+            self.note(way, n, &self.cx.stats().bytes_spliced);
+            in_time(timer.within(way.send_ms, way.to.splice_out(&mut pipe, false)).await)?;
+            budget = budget.saturating_sub(n);
+            if budget == 0 {
+                yield_now().await; // others' turn
+                budget = TURN_BUDGET;
+            }
+        }
+    }
+
+    fn note(&self, way: &Way<'_, D>, n: usize, how: &Counter) {
+        self.last.set(self.cx.reactor.now_ms());
+        way.moved.add(n as u64);
+        how.add(n as u64);
+    }
+}
+
+fn in_time(sent: Result<io::Result<()>, Elapsed>) -> Result<(), Broken> {
+    match sent {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Broken::Write),
+        Err(Elapsed) => Err(Broken::Late),
     }
 }

@@ -17,9 +17,9 @@ impl Place {
     /// Reads `127.0.0.1:80`, `[::1]:80` or `unix:/path`.
     #[track_caller]
     pub fn parse(text: &str) -> Place {
-        match text.strip_prefix("unix:") {
+        match text.trim_start_matches("tcp://").strip_prefix("unix:") {
             Some(path) => Place::Unix(PathBuf::from(path)),
-            None => Place::Tcp(text.parse().unwrap_or_else(|e| panic!("`{text}` is no address: {e}"))),
+            None => Place::Tcp(text.trim_start_matches("tcp://").parse().unwrap_or_else(|e| panic!("`{text}` is no address: {e}"))),
         }
     }
 

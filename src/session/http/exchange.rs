@@ -269,10 +269,10 @@ async fn upgrade<D: Driver>(
     client.input = None;
     client.reservation = None;
     let Location { tunnel_timeout: idle, send_timeout, proxy_send_timeout, .. } = *request.location;
-    let patience = tunnel::Patience { idle, client: send_timeout, backend: proxy_send_timeout };
+    let patience = tunnel::Patience { idle: Some(idle), client: Some(send_timeout), backend: Some(proxy_send_timeout) };
     let ended = tunnel::run(client.cx, client.owner, &client.socket, &socket, [from_client, early], patience).await;
     drop(picked);
-    match ended {
+    match ended.result {
         Ok(()) => Next::Gone,
         Err(reason) => {
             report(client.cx, reason, || format!("tunnel from {}", client.ip));
