@@ -4,6 +4,7 @@ use super::{Context, ms};
 use crate::proto::reason::Reason;
 use crate::ring::{Driver, Elapsed, Owner, Socket};
 use crate::stats::Counter;
+use bytes::{Buf, Bytes};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -36,7 +37,7 @@ pub async fn run<D: Driver>(
     owner: Owner,
     client: &Socket<D>,
     backend: &Socket<D>,
-    early: [Vec<u8>; 2],
+    early: [Bytes; 2],
     patience: Patience,
 ) -> Result<(), Reason> {
     let tunnel = Tunnel { cx, owner, last: Cell::new(cx.reactor.now_ms()) };
@@ -100,11 +101,10 @@ impl<D: Driver> Tunnel<'_, D> {
         &self,
         from: &Socket<D>,
         to: &Socket<D>,
-        early: Vec<u8>,
+        mut early: Bytes,
         count: &Counter,
         send_ms: u64,
     ) -> Result<(), Broken> {
-        let mut early = &early[..];
         let timer = self.cx.reactor.timer();
         loop {
             if early.is_empty() {
@@ -121,7 +121,7 @@ impl<D: Driver> Tunnel<'_, D> {
             } else {
                 let n = early.len().min(lease.len());
                 lease[..n].copy_from_slice(&early[..n]);
-                early = &early[n..];
+                early.advance(n);
                 n
             };
             self.last.set(self.cx.reactor.now_ms());
