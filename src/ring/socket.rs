@@ -336,7 +336,8 @@ impl<D: Driver> Socket<D> {
     pub fn try_splice_in(&self, pipe: &mut Pipe<D>, most: usize) -> io::Result<Option<usize>> {
         debug_assert_eq!(pipe.held, 0, "EAGAIN of a pipe that is not empty could mean that it is full");
         let descriptor = self.with(|entry| entry.descriptor);
-        let result = self.reactor.0.driver.borrow_mut().splice_in(descriptor, pipe.ends.write, most.min(pipe.ends.capacity));
+        let result =
+            self.reactor.0.driver.borrow_mut().splice_in(descriptor, pipe.ends.write, most.min(pipe.ends.capacity));
         // A short splice proves nothing (a pipe has few slots): only EAGAIN takes readiness back.
         match pipe.add(result) {
             Ok(n) => Ok(Some(n)),

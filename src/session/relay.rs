@@ -7,6 +7,7 @@ use crate::proto::writer::Writer;
 use crate::ring::executor::yield_now;
 use crate::ring::{Driver, Elapsed, Lease, Pipe, Reservation, Socket, Timer};
 use crate::stats::{Counter, WorkerStats};
+use bytes::BytesMut;
 use std::io;
 
 /// How a body did not reach its end.
@@ -53,7 +54,7 @@ pub struct Relay<'a, D: Driver> {
     /// Raw bytes that were received already.
     pub carried: &'a [u8],
     /// Takes raw bytes that were received but belong to the next message.
-    pub spill: &'a mut Vec<u8>,
+    pub spill: &'a mut BytesMut,
     /// Counts raw bytes received.
     pub received: &'a Counter,
     /// Counts bytes sent.

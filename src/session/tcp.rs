@@ -44,7 +44,7 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, tcp: Tcp) {
     };
     let patience = Patience { idle: tcp.idle_timeout, client: None, backend: None };
     let Ended { result, moved: [up, down] } =
-        tunnel::run(cx, owner, &client, &backend, [Vec::new(), Vec::new()], patience).await;
+        tunnel::run(cx, owner, &client, &backend, Default::default(), patience).await;
     picked.stats().bytes_out.add(up);
     picked.stats().bytes_in.add(down);
     let server = &cx.plan.upstreams[tcp.upstream].peers[picked.server].name;

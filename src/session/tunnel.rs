@@ -7,6 +7,7 @@ use crate::proto::reason::Reason;
 use crate::ring::executor::yield_now;
 use crate::ring::{Driver, Elapsed, Owner, Pipe, Socket};
 use crate::stats::Counter;
+use bytes::{Buf, Bytes};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -27,7 +28,7 @@ struct Way<'a, D: Driver> {
     from: &'a Socket<D>,
     to: &'a Socket<D>,
     /// Bytes received already.
-    early: Vec<u8>,
+    early: Bytes,
     /// One buffer until `to` has taken it, in milliseconds.
     send_ms: u64,
     /// Bytes moved.
@@ -59,15 +60,17 @@ pub async fn run<D: Driver>(
     owner: Owner,
     client: &Socket<D>,
     backend: &Socket<D>,
-    early: [Vec<u8>; 2],
+    early: [Bytes; 2],
     patience: Patience,
 ) -> Ended {
     let tunnel = Tunnel { cx, owner, last: Cell::new(cx.reactor.now_ms()) };
     let [from_client, from_backend] = early;
     let moved = [Counter::default(), Counter::default()];
     let send_ms = |patience: Option<Duration>| ms(patience.unwrap_or(Duration::MAX));
-    let up = Way { from: client, to: backend, early: from_client, send_ms: send_ms(patience.backend), moved: &moved[0] };
-    let down = Way { from: backend, to: client, early: from_backend, send_ms: send_ms(patience.client), moved: &moved[1] };
+    let up =
+        Way { from: client, to: backend, early: from_client, send_ms: send_ms(patience.backend), moved: &moved[0] };
+    let down =
+        Way { from: backend, to: client, early: from_backend, send_ms: send_ms(patience.client), moved: &moved[1] };
     let (mut up, mut down) = (pin!(tunnel.pump(up)), pin!(tunnel.pump(down)));
     let (mut up_done, mut down_done, mut failure) = (false, false, None);
     let both = poll_fn(|task| {
@@ -132,13 +135,12 @@ impl<D: Driver> Tunnel<'_, D> {
 
     /// One direction, to its end: FIN in becomes FIN out. Bytes that `to` does not take in time end it: they hold a buffer, and
     /// the other direction may keep the tunnel from ever looking idle.
-    async fn pump(&self, way: Way<'_, D>) -> Result<(), Broken> {
-        let mut early = &way.early[..];
+    async fn pump(&self, mut way: Way<'_, D>) -> Result<(), Broken> {
         let timer = self.cx.reactor.timer();
         // Reads in a row that filled their buffer: a stream, not a conversation.
         let mut full = 0;
         loop {
-            if early.is_empty() {
+            if way.early.is_empty() {
                 way.from.readable().await; // an idle tunnel holds no buffer
                 if full >= 2
                     && let Some(pipe) = self.cx.reactor.take_pipe()
@@ -156,16 +158,16 @@ impl<D: Driver> Tunnel<'_, D> {
             let reservation = self.cx.reactor.buffers().reserve(self.owner, 1).await;
             let bonus = if full > 0 { reservation.try_take_large() } else { None };
             let mut lease = bonus.unwrap_or_else(|| reservation.take());
-            let n = if early.is_empty() {
+            let n = if way.early.is_empty() {
                 match way.from.try_recv(&mut lease).map_err(|_| Broken::Read)? {
                     None => continue,
                     Some(0) => break,
                     Some(n) => n,
                 }
             } else {
-                let n = early.len().min(lease.len());
-                lease[..n].copy_from_slice(&early[..n]);
-                early = &early[n..];
+                let n = way.early.len().min(lease.len());
+                lease[..n].copy_from_slice(&way.early[..n]);
+                way.early.advance(n);
                 n
             };
             full = if n == lease.len() { full + 1 } else { 0 };

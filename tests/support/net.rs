@@ -19,7 +19,9 @@ impl Place {
     pub fn parse(text: &str) -> Place {
         match text.trim_start_matches("tcp://").strip_prefix("unix:") {
             Some(path) => Place::Unix(PathBuf::from(path)),
-            None => Place::Tcp(text.trim_start_matches("tcp://").parse().unwrap_or_else(|e| panic!("`{text}` is no address: {e}"))),
+            None => Place::Tcp(
+                text.trim_start_matches("tcp://").parse().unwrap_or_else(|e| panic!("`{text}` is no address: {e}")),
+            ),
         }
     }
 

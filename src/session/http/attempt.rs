@@ -12,6 +12,7 @@ use crate::session::ms;
 use crate::session::relay::{self, Appended, Broken, Relay};
 use crate::stats::Counter;
 use crate::upstream::Picked;
+use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -23,7 +24,7 @@ pub(super) enum Outcome<D: Driver> {
     /// The client has its answer, whole or cut.
     Answered(Next, BodyRead),
     /// The backend switched protocols and said `early` already.
-    Upgraded { socket: Socket<D>, early: Vec<u8> },
+    Upgraded { socket: Socket<D>, early: Bytes },
     /// The request's own fault, found while its body was read.
     Refused(Reason),
     /// No byte of an answer reached the client.
@@ -43,7 +44,7 @@ pub(super) enum BodyRead {
     /// It lay in the input, and ends so many bytes behind the head.
     Input(usize),
     /// It was streamed; these bytes came behind it.
-    Streamed(Vec<u8>),
+    Streamed(BytesMut),
     /// Not to its end: nothing can follow.
     Partly,
 }
@@ -169,7 +170,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             (rest, []) => Cow::Borrowed(rest),
             (rest, behind) => Cow::Owned([rest, behind].concat()),
         };
-        let (timer, received, mut spill) = (self.client.cx.reactor.timer(), Counter::default(), Vec::new());
+        let (timer, received, mut spill) = (self.client.cx.reactor.timer(), Counter::default(), BytesMut::new());
         let relay = Relay {
             from: &self.client.socket,
             to: &self.socket,
@@ -258,7 +259,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         let encoder = Encoder::new(framing);
         let client = self.client;
         let send_ms = ms(self.request.location.send_timeout);
-        let (mut spill, begun) = (Vec::new(), Cell::new(false));
+        let (mut spill, begun) = (BytesMut::new(), Cell::new(false));
         let result = {
             let mut delivering = pin!(async {
                 if facts.upgrade_websocket {
@@ -312,7 +313,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             })
             .await
         };
-        let early = if facts.upgrade_websocket { Some(back[start..end].to_vec()) } else { None };
+        let early = if facts.upgrade_websocket { Some(Bytes::copy_from_slice(&back[start..end])) } else { None };
         let reusable = facts.keep_alive && spill.is_empty() && upload.get() == Upload::Done;
         Delivered { result, begun: begun.get(), early, close, reusable, until_close: framing == Framing::Close }
     }
@@ -369,7 +370,7 @@ struct Delivered {
     /// Bytes of it may have reached the client.
     begun: bool,
     /// The backend switched protocols and said this already.
-    early: Option<Vec<u8>>,
+    early: Option<Bytes>,
     /// The answer said close.
     close: bool,
     /// The backend's connection may serve another request.

@@ -8,6 +8,7 @@ use crate::proto::reason::Reason;
 use crate::proto::writer::Writer;
 use crate::ring::{Driver, Elapsed, Lease, Owner, Reservation, Socket, Timer};
 use crate::session::ms;
+use bytes::{Buf, BytesMut};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
@@ -49,7 +50,7 @@ pub(super) struct Client<'a, D: Driver> {
     pub(super) start: usize,
     pub(super) end: usize,
     /// Bytes that came behind a streamed body: they come before what the socket has.
-    pub(super) pushback: Vec<u8>,
+    pub(super) pushback: BytesMut,
     /// The right to buffers, held while an exchange runs.
     pub(super) reservation: Option<Reservation>,
 }
@@ -64,7 +65,7 @@ impl<'a, D: Driver> Client<'a, D> {
         };
         let timer = cx.reactor.timer();
         let (requests, start, end) = (0, 0, 0);
-        let (input, pushback, reservation) = (None, Vec::new(), None);
+        let (input, pushback, reservation) = (None, BytesMut::new(), None);
         Self { cx, socket, owner, ip, listener, timer, requests, input, start, end, pushback, reservation }
     }
 
@@ -91,7 +92,7 @@ impl<'a, D: Driver> Client<'a, D> {
         }
         self.input = None;
         self.reservation = None;
-        self.pushback = Vec::new();
+        self.pushback = BytesMut::new();
         let server = self.default_server();
         let idle_ms = if self.requests == 0 { ms(server.client_header_timeout) } else { ms(server.keepalive_timeout) };
         self.timer.set(idle_ms);
@@ -184,7 +185,7 @@ impl<'a, D: Driver> Client<'a, D> {
         if !self.pushback.is_empty() {
             let n = room.len().min(self.pushback.len());
             room[..n].copy_from_slice(&self.pushback[..n]);
-            self.pushback.drain(..n);
+            self.pushback.advance(n);
             self.end += n;
             return Ok(Ok(Some(n)));
         }
@@ -204,7 +205,7 @@ impl<'a, D: Driver> Client<'a, D> {
     }
 
     /// Forgets the input and what stood behind it: their bytes went with a streamed body, and `spill` is what it left.
-    pub(super) fn replace_input(&mut self, spill: Vec<u8>) {
+    pub(super) fn replace_input(&mut self, spill: BytesMut) {
         (self.start, self.end) = (0, 0);
         self.pushback = spill;
     }

@@ -15,6 +15,7 @@ use crate::ring::{Driver, Lease, Socket};
 use crate::session::{ms, tunnel};
 use crate::stats::WorkerStats;
 use crate::upstream::Picked;
+use bytes::Bytes;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -262,10 +263,10 @@ async fn upgrade<D: Driver>(
     request: &Request<'_>,
     picked: Picked<D>,
     socket: Socket<D>,
-    early: Vec<u8>,
+    early: Bytes,
 ) -> Next {
     client.consume(request.head);
-    let from_client = [client.bytes(), &client.pushback].concat();
+    let from_client = Bytes::from([client.bytes(), &client.pushback].concat());
     client.input = None;
     client.reservation = None;
     let Location { tunnel_timeout: idle, send_timeout, proxy_send_timeout, .. } = *request.location;
