@@ -18,6 +18,7 @@ mod pipes;
 mod reactor;
 pub mod sockaddr;
 mod socket;
+mod splice;
 pub mod timers;
 pub mod uring;
 

@@ -3,7 +3,6 @@
 use super::buffers::{Lease, Owner};
 use super::driver::{Descriptor, Driver, Operation, Shutdown};
 use super::ops::{Op, Target};
-use super::pipes::Pipe;
 use super::reactor::Reactor;
 use super::sockaddr::KernelAddress;
 use crate::limits;
@@ -78,8 +77,8 @@ impl Entry {
 /// A connected stream socket. Dropping it closes it in order: what was sent still leaves (for at most
 /// [`limits::CLOSE_FLUSH_MAX`] ms), nothing is truncated.
 pub struct Socket<D: Driver> {
-    reactor: Reactor<D>,
-    index: u32,
+    pub(super) reactor: Reactor<D>,
+    pub(super) index: u32,
 }
 
 impl<D: Driver> Socket<D> {
@@ -143,7 +142,7 @@ impl<D: Driver> Socket<D> {
         if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(socket) }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Entry) -> T) -> T {
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Entry) -> T) -> T {
         act(&mut self.reactor.0.sockets.borrow_mut()[self.index as usize])
     }
 
@@ -328,82 +327,6 @@ impl<D: Driver> Socket<D> {
         self.reactor.submit_send(op, entry.descriptor, target);
         entry.sending = Some(target);
         entry.in_flight += 1;
-    }
-
-    // ---- Splicing: directly, for IORING_OP_SPLICE always runs on a kernel worker thread. ----
-
-    /// Moves at most `most` bytes from the socket into an empty pipe: `None` if nothing is there, `Some(0)` at FIN.
-    pub fn try_splice_in(&self, pipe: &mut Pipe<D>, most: usize) -> io::Result<Option<usize>> {
-        debug_assert_eq!(pipe.held, 0, "EAGAIN of a pipe that is not empty could mean that it is full");
-        let descriptor = self.with(|entry| entry.descriptor);
-        let result =
-            self.reactor.0.driver.borrow_mut().splice_in(descriptor, pipe.ends.write, most.min(pipe.ends.capacity));
-        // A short splice proves nothing (a pipe has few slots): only EAGAIN takes readiness back.
-        match pipe.add(result) {
-            Ok(n) => Ok(Some(n)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.with(|entry| entry.readable = false);
-                Ok(None)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Moves all that the pipe holds to the socket. Nothing that was sent may be in flight.
-    pub async fn splice_out(&self, pipe: &mut Pipe<D>, more: bool) -> io::Result<()> {
-        while pipe.held > 0 {
-            let (descriptor, sending) = self.with(|entry| (entry.descriptor, entry.sending.is_some()));
-            assert!(!sending, "one writer at a time");
-            let result = self.reactor.0.driver.borrow_mut().splice_out(pipe.ends.read, descriptor, pipe.held, more);
-            match result {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    pipe.held -= n;
-                    self.with(|entry| entry.accepted_bytes += n as u64);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.room().await,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until the socket takes bytes again, or has failed.
-    async fn room(&self) {
-        self.with(|entry| {
-            if entry.waiting.is_none() {
-                let target = self.reactor.0.ops.borrow_mut().insert(Op::Room { socket: self.index });
-                entry.waiting = Some(target);
-                entry.in_flight += 1;
-                let operation = Operation::PollWrite(entry.descriptor);
-                // SAFETY: a poll has no memory arguments.
-                unsafe { self.reactor.0.driver.borrow_mut().submit(operation, target.pack()) };
-            }
-        });
-        poll_fn(|cx| {
-            self.with(|entry| match entry.waiting {
-                None => Poll::Ready(()),
-                Some(_) => {
-                    entry.write_waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-            })
-        })
-        .await
-    }
-
-    /// Bytes sent that the peer has not acknowledged: a reset would destroy them.
-    pub fn unacknowledged(&self) -> usize {
-        let descriptor = self.with(|entry| entry.descriptor);
-        self.reactor.0.driver.borrow_mut().unacknowledged(descriptor)
-    }
-
-    /// Turns TCP keep-alive on.
-    pub fn keep_alive(&self) {
-        let descriptor = self.with(|entry| entry.descriptor);
-        self.reactor.0.driver.borrow_mut().keep_alive(descriptor);
     }
 
     /// Bytes that the kernel took for sending since the socket was made; certain only when flushed or failed.

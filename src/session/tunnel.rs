@@ -2,7 +2,7 @@
 //! passed on; long streams are spliced.
 
 use super::{Context, ms};
-use crate::limits::{BUFFER_SMALL, TURN_BUDGET};
+use crate::limits::{BUFFER_SMALL, SPLICE_WORTH, TURN_BUDGET};
 use crate::proto::reason::Reason;
 use crate::ring::executor::yield_now;
 use crate::ring::{Driver, Elapsed, Owner, Pipe, Socket};
@@ -137,7 +137,7 @@ impl<D: Driver> Tunnel<'_, D> {
     /// the other direction may keep the tunnel from ever looking idle.
     async fn pump(&self, mut way: Way<'_, D>) -> Result<(), Broken> {
         let timer = self.cx.reactor.timer();
-        // Reads in a row that filled their buffer: a stream, not a conversation.
+        // How much this looks like a stream rather than a conversation, from 0 to 4: large reads in a row, less small splices.
         let mut full = 0;
         loop {
             if way.early.is_empty() {
@@ -149,8 +149,8 @@ impl<D: Driver> Tunnel<'_, D> {
                     if self.splice(&way, pipe).await? {
                         break;
                     }
-                    if way.moved.get() - before < BUFFER_SMALL as u64 {
-                        full = 0; // a conversation again
+                    if way.moved.get() - before < SPLICE_WORTH {
+                        full -= 1; // a conversation again, perhaps
                     }
                     continue;
                 }
@@ -170,7 +170,7 @@ impl<D: Driver> Tunnel<'_, D> {
                 way.early.advance(n);
                 n
             };
-            full = if n == lease.len() { full + 1 } else { 0 };
+            full = if n >= BUFFER_SMALL { 4.min(full + 1) } else { 0 };
             self.note(&way, n, &self.cx.stats().bytes_copied);
             let sent = async {
                 way.to.send(lease, 0..n).await?;

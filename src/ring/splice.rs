@@ -1,0 +1,86 @@
+//! Splicing between sockets and pipes, and what passthrough asks of a socket besides. splice(2) is called directly, for
+//! IORING_OP_SPLICE always runs on a kernel worker thread.
+
+use super::driver::{Driver, Operation};
+use super::ops::Op;
+use super::pipes::Pipe;
+use super::socket::Socket;
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+impl<D: Driver> Socket<D> {
+    /// Moves at most `most` bytes from the socket into an empty pipe: `None` if nothing is there, `Some(0)` at FIN.
+    pub fn try_splice_in(&self, pipe: &mut Pipe<D>, most: usize) -> io::Result<Option<usize>> {
+        debug_assert_eq!(pipe.held, 0, "EAGAIN of a pipe that is not empty could mean that it is full");
+        let descriptor = self.with(|entry| entry.descriptor);
+        let result =
+            self.reactor.0.driver.borrow_mut().splice_in(descriptor, pipe.ends.write, most.min(pipe.ends.capacity));
+        // A short splice proves nothing (a pipe has few slots): only EAGAIN takes readiness back.
+        match pipe.add(result) {
+            Ok(n) => Ok(Some(n)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.with(|entry| entry.readable = false);
+                Ok(None)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves all that the pipe holds to the socket. Nothing that was sent may be in flight.
+    pub async fn splice_out(&self, pipe: &mut Pipe<D>, more: bool) -> io::Result<()> {
+        while pipe.held > 0 {
+            let (descriptor, sending) = self.with(|entry| (entry.descriptor, entry.sending.is_some()));
+            assert!(!sending, "one writer at a time");
+            let result = self.reactor.0.driver.borrow_mut().splice_out(pipe.ends.read, descriptor, pipe.held, more);
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    pipe.held -= n;
+                    self.with(|entry| entry.accepted_bytes += n as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.room().await,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the socket takes bytes again, or has failed.
+    async fn room(&self) {
+        self.with(|entry| {
+            if entry.waiting.is_none() {
+                let target = self.reactor.0.ops.borrow_mut().insert(Op::Room { socket: self.index });
+                entry.waiting = Some(target);
+                entry.in_flight += 1;
+                let operation = Operation::PollWrite(entry.descriptor);
+                // SAFETY: a poll has no memory arguments.
+                unsafe { self.reactor.0.driver.borrow_mut().submit(operation, target.pack()) };
+            }
+        });
+        poll_fn(|cx| {
+            self.with(|entry| match entry.waiting {
+                None => Poll::Ready(()),
+                Some(_) => {
+                    entry.write_waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            })
+        })
+        .await
+    }
+
+    /// Bytes sent that the peer has not acknowledged: a reset would destroy them.
+    pub fn unacknowledged(&self) -> usize {
+        let descriptor = self.with(|entry| entry.descriptor);
+        self.reactor.0.driver.borrow_mut().unacknowledged(descriptor)
+    }
+
+    /// Turns TCP keep-alive on.
+    pub fn keep_alive(&self) {
+        let descriptor = self.with(|entry| entry.descriptor);
+        self.reactor.0.driver.borrow_mut().keep_alive(descriptor);
+    }
+}
