@@ -287,7 +287,7 @@ fn a_second_signal_ends_at_once_with_1() {
 }
 
 #[test]
-fn sighup_is_ignored_and_said_so() {
+fn signals_for_what_is_not_built_are_ignored_and_sigquit_drains() {
     let place = Place::new(backend(Duration::ZERO), "");
     let mut running = Running::start(&mut place.run());
     let address = running.address();
@@ -295,7 +295,12 @@ fn sighup_is_ignored_and_said_so() {
     running.log("SIGHUP is ignored");
     running.signal("USR1");
     running.log("SIGUSR1 is ignored");
+    running.signal("USR2"); // nginx's word for an upgrade: it must not kill
+    running.log("SIGUSR2 is ignored");
     assert!(get(address).ends_with("hello"));
+    running.signal("QUIT"); // nginx's graceful end
+    running.log("SIGQUIT: draining");
+    running.log("ended in good order");
 }
 
 #[test]

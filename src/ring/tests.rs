@@ -107,7 +107,7 @@ fn a_dropped_send_frees_nothing_early() {
     let inner = reactor.clone();
     run(&reactor, async move {
         for _ in 0..10 {
-            lease(&inner, 2, b"XXXXXXXXXXXXXXXX").await;
+            lease(&inner, 2, b"other clients' bytes").await;
         }
     });
     driver.world().end(descriptor).stalled = false;
