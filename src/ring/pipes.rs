@@ -12,6 +12,8 @@ pub(super) struct Pipes {
     free: Vec<PipeEnds>,
     most: u32,
     out: u32,
+    /// The fewest free pipes since the last trim: so many were of no use.
+    idle: usize,
     failures: u64,
 }
 
@@ -52,13 +54,28 @@ impl<D: Driver> Reactor<D> {
                 }
             },
         };
+        pipes.idle = pipes.idle.min(pipes.free.len());
         pipes.out += 1;
         Some(Pipe { reactor: self.clone(), ends, held: 0 })
     }
 
-    /// Closes pipes that nobody uses: they count against the user's limit.
+    /// Closes pipes that lay idle since the last call: they are descriptors, and count against the user's limit.
+    pub fn trim_pipes(&self) {
+        let mut pipes = self.0.pipes.borrow_mut();
+        let idle = pipes.idle.min(pipes.free.len());
+        let free: Vec<PipeEnds> = pipes.free.drain(..idle).collect();
+        pipes.idle = pipes.free.len();
+        drop(pipes);
+        self.close_pipes(free);
+    }
+
+    /// Closes all pipes that nobody uses.
     pub fn close_free_pipes(&self) {
         let free = std::mem::take(&mut self.0.pipes.borrow_mut().free);
+        self.close_pipes(free);
+    }
+
+    fn close_pipes(&self, free: Vec<PipeEnds>) {
         let mut driver = self.0.driver.borrow_mut();
         for ends in free {
             driver.close(ends.read);

@@ -115,6 +115,7 @@ impl<D: Driver> Upstreams<D> {
                 Err(Elapsed) => {
                     self.expire();
                     self.reactor.buffers().trim();
+                    self.reactor.trim_pipes();
                     timer.set(1000);
                 }
             }

@@ -509,5 +509,7 @@ fn large_bodies_are_spliced_exactly_to_their_end() {
         house.idle(2);
         assert!(house.stats.workers[0].bytes_spliced.get() >= body.len() as u64, "seed {seed}");
         assert_eq!(house.reactor.gauges().pipes, 0);
+        // A bug of the first version: idle pipes stayed open for ever.
+        house.until("idle pipes are closed", |house| house.reactor.gauges().pipes_open == 0);
     }
 }
