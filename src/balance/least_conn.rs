@@ -1,8 +1,9 @@
 //! Fewest requests in flight per weight, over all workers.
 //!
-//! The measure is (in flight + 1) / weight: what the server's load would be with this request. The trap of many workers is that
-//! all choose the same stale minimum; three things keep them apart: a worker sees its own picks at once, it reads the others' rows
-//! anew in every turn of its loop, and ties are broken by a rotation that starts elsewhere on each worker.
+//! The rule is nginx's: the smallest (in flight / weight), and among equals a smooth weighted rotation, so that idle servers of
+//! weights 3 and 1 get three requests and one. The trap of many workers is that all choose the same stale minimum; three things
+//! keep them apart: a worker sees its own picks at once, it reads the others' rows anew in every turn of its loop, and its
+//! rotation starts elsewhere than the others'.
 
 use super::{Counters, ServerIndex, Tried};
 
@@ -13,15 +14,19 @@ pub(super) struct LeastConn {
     others: Box<[u32]>,
     /// When they were read; `None`: to be read again.
     read_at_ms: Option<u64>,
-    /// Where the next search begins: of equals, the first found wins.
-    start: usize,
+    /// The rotation: what each server has to its credit. They sum up to zero.
+    credits: Box<[i64]>,
 }
 
 impl LeastConn {
-    pub(super) fn new(servers: usize, worker: usize, workers: usize, seed: u64) -> LeastConn {
-        let spread = worker * servers / workers.max(1);
-        let start = ((seed % servers.max(1) as u64) as usize + spread) % servers.max(1);
-        LeastConn { others: vec![0; servers].into(), read_at_ms: None, start }
+    pub(super) fn new(weights: &[u32], worker: usize, workers: usize, seed: u64) -> LeastConn {
+        let servers = weights.len();
+        let mut new = LeastConn { others: vec![0; servers].into(), read_at_ms: None, credits: vec![0; servers].into() };
+        let spread = worker * servers / workers.max(1) + (seed % servers.max(1) as u64) as usize;
+        for _ in 0..spread {
+            new.rotate(weights, |_| true);
+        }
+        new
     }
 
     pub(super) fn new_turn(&mut self) {
@@ -37,23 +42,45 @@ impl LeastConn {
         now_ms: u64,
     ) -> Option<ServerIndex> {
         self.read_others(counters, worker, now_ms);
-        let mut best: Option<(ServerIndex, u64)> = None;
-        for server in (self.start..weights.len()).chain(0..self.start) {
-            if tried.contains(server) {
-                continue;
-            }
-            let load = u64::from(self.others[server]) + u64::from(counters.own(worker, server)) + 1;
-            // load / weight < best load / best weight, without division.
-            let better = |(other, other_load): (ServerIndex, u64)| {
-                load * u64::from(weights[other]) < other_load * u64::from(weights[server])
-            };
-            if best.is_none_or(better) {
-                best = Some((server, load));
+        let others = std::mem::take(&mut self.others);
+        // Load and weight; compared crosswise, without division.
+        let load = |server: usize| {
+            let load = u64::from(others[server]) + u64::from(counters.own(worker, server));
+            (load, u64::from(weights[server]))
+        };
+        let mut best: Option<ServerIndex> = None;
+        let (mut least, mut equals) = ((0, 1), false);
+        for server in (0..weights.len()).filter(|&server| !tried.contains(server)) {
+            let (load, weight) = load(server);
+            if best.is_none() || load * least.1 < least.0 * weight {
+                (best, least, equals) = (Some(server), (load, weight), false);
+            } else if load * least.1 == least.0 * weight {
+                equals = true;
             }
         }
-        let (server, _) = best?;
-        self.start = (server + 1) % weights.len();
-        Some(server)
+        if equals {
+            let is_equal = |server| {
+                let (load, weight) = load(server);
+                !tried.contains(server) && load * least.1 == least.0 * weight
+            };
+            best = self.rotate(weights, is_equal);
+        }
+        self.others = others;
+        best
+    }
+
+    /// One step of the smooth weighted rotation over the servers that are `in_it`.
+    fn rotate(&mut self, weights: &[u32], in_it: impl Fn(ServerIndex) -> bool) -> Option<ServerIndex> {
+        let (mut best, mut sum) = (None::<ServerIndex>, 0);
+        for server in (0..weights.len()).filter(|&server| in_it(server)) {
+            self.credits[server] += i64::from(weights[server]);
+            sum += i64::from(weights[server]);
+            if best.is_none_or(|best| self.credits[server] > self.credits[best]) {
+                best = Some(server);
+            }
+        }
+        self.credits[best?] -= sum;
+        best
     }
 
     /// The clock is looked at besides, so that a caller who forgets `new_turn` is a millisecond behind and no more.

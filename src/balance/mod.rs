@@ -82,8 +82,8 @@ impl Picker {
         let policy = match group.balance {
             Balance::RoundRobin => Policy::RoundRobin(round_robin::RoundRobin::new()),
             Balance::LeastConn => {
-                let (servers, workers) = (group.servers(), group.counters.workers());
-                Policy::LeastConn(least_conn::LeastConn::new(servers, worker, workers, seed))
+                let workers = group.counters.workers();
+                Policy::LeastConn(least_conn::LeastConn::new(&group.weights, worker, workers, seed))
             }
         };
         Picker { group, worker, policy }

@@ -342,11 +342,13 @@ fn least_conn_reads_the_others_once_a_turn_and_itself_always() {
 fn least_conn_weighs() {
     let table: &[(&[u32], &[u32], usize)] = &[
         (&[1, 1], &[1, 0], 1),
-        (&[2, 1], &[1, 0], 0), // (1 + 1) / 2 = (0 + 1) / 1: a tie, broken by the rotation that begins at 0
-        (&[3, 1], &[1, 0], 0),
-        (&[3, 1], &[3, 0], 1),
-        (&[1000, 1], &[998, 0], 0),
-        (&[1000, 1], &[1000, 0], 1),
+        (&[2, 1], &[1, 0], 1),
+        (&[2, 1], &[1, 1], 0),
+        (&[2, 1], &[2, 1], 0), // 2 / 2 = 1 / 1: a tie, broken by the rotation that begins with the heaviest
+        (&[3, 1], &[2, 1], 0),
+        (&[3, 1], &[4, 1], 1),
+        (&[1000, 1], &[999, 1], 0),
+        (&[1000, 1], &[1001, 1], 1),
         (&[1, 2, 3], &[0, 1, 3], 0),
         (&[1, 2, 3], &[4, 4, 4], 2),
     ];
@@ -399,6 +401,43 @@ fn one_quiet_worker_rotates_over_idle_servers() {
     let mut worker = pickers(Balance::LeastConn, &[1, 1, 1], 1).remove(0);
     let first = pick(&mut worker, 0);
     (1..30).for_each(|i| assert_eq!(pick(&mut worker, i as u64), (first + i) % 3));
+}
+
+#[test]
+fn idle_servers_are_asked_in_proportion_to_their_weights() {
+    // Found by reading: (in flight + 1) / weight sent every request of an idle group to the heaviest server.
+    let mut worker = pickers(Balance::LeastConn, &[3, 1], 1).remove(0);
+    let order: Vec<_> = (0..40).map(|i| pick(&mut worker, i)).collect();
+    assert!(order.chunks(4).all(|four| four.iter().sum::<usize>() == 1), "{order:?}");
+}
+
+#[test]
+fn workers_that_fill_and_empty_equal_servers_keep_them_within_two() {
+    // Each worker picks a batch per turn without seeing the others' batches; requests end in any order.
+    for seed in 1..40 {
+        let mut random = Random(seed);
+        let (servers, count) = (2 + random.below(5) as usize, 2 + random.below(3) as usize);
+        let mut workers = pickers(Balance::LeastConn, &vec![1; servers], count);
+        let mut running: Vec<(usize, usize)> = Vec::new();
+        for turn in 0..400 {
+            // A closed loop: what ends is followed by as many new requests, one at a worker.
+            let ended = random.below(3).min(running.len() as u64);
+            for _ in 0..ended {
+                let (worker, server) = running.swap_remove(random.below(running.len() as u64) as usize);
+                workers[worker].end(server);
+            }
+            for _ in 0..if turn < 20 { 2 } else { ended } {
+                let worker = random.below(count as u64) as usize;
+                workers[worker].new_turn();
+                let server = pick(&mut workers[worker], turn);
+                workers[worker].begin(server);
+                running.push((worker, server));
+            }
+            let counts: Vec<_> = (0..servers).map(|s| workers[0].group.in_flight(s)).collect();
+            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+            assert!(most - least <= 2, "seed {seed}, turn {turn}: {counts:?}");
+        }
+    }
 }
 
 #[test]
