@@ -65,6 +65,13 @@ pub const SPLICE_WORTH: u64 = 4096;
 
 /// Client connections of one worker; beyond them a new one is closed at once and counted. `worker_connections` overrides.
 pub const WORKER_CONNECTIONS_DEFAULT: u32 = 65_536;
+/// Connections handed to one worker that it has not taken yet; beyond them the worker that accepted one keeps it.
+pub const HANDOVER_QUEUE_MAX: usize = 256;
+/// Connections that a worker has more than the other before it hands a new one over: an even spread of few.
+pub const HANDOVER_SLACK: u64 = 2;
+/// Or this part (an eighth) of its own, whichever is more: the kernel's spread of 64 is uneven by about so much, and moving each of
+/// many short connections would cost more than it mends.
+pub const HANDOVER_SLACK_SHARE: u64 = 8;
 /// Idle connections to one server kept open by the whole process; each worker keeps its share. `keepalive` overrides.
 pub const KEEPALIVE_DEFAULT: u32 = 512;
 /// Entries of the accept queue (`listen(2)`); the kernel cuts it to net.core.somaxconn.
@@ -137,6 +144,11 @@ pub const BUFFER_WAIT_MAX: u64 = 10_000;
 pub const CLOSE_FLUSH_MAX: u64 = 30_000;
 /// Before a reset is passed on, what was sent to the other side may take this long to be acknowledged.
 pub const RESET_FLUSH_MAX: u64 = 5_000;
+/// Pauses before a port that is in use is tried again, and how many: when a ringgate was killed (SIGKILL), the kernel lets go of its
+/// listeners only some milliseconds after its end, with the work that its ring left behind. nginx tries five times in 2.5 s.
+pub const BIND_PAUSE: u64 = 50;
+/// See `BIND_PAUSE`.
+pub const BIND_TRIES: usize = 6;
 /// Accepting pauses this long when descriptors run out, or the loop would spin on EMFILE.
 pub const ACCEPT_PAUSE: u64 = 100;
 /// TCP keep-alive of passthrough connections: seconds of silence before the first probe, between probes, and how many.

@@ -96,6 +96,8 @@ pub struct WorkerStats {
     pub connections_total: Counter,
     /// Client connections closed at once because there were too many.
     pub connections_refused: Counter,
+    /// Connections that it accepted and handed to a worker with fewer.
+    pub handed_over: Counter,
     /// Failed accepts.
     pub accept_errors: Counter,
     /// Request heads read.
@@ -180,6 +182,7 @@ impl WorkerStats {
             connections: Counter::default(),
             connections_total: Counter::default(),
             connections_refused: Counter::default(),
+            handed_over: Counter::default(),
             accept_errors: Counter::default(),
             requests: Counter::default(),
             in_flight: Counter::default(),

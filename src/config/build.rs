@@ -170,6 +170,11 @@ impl Builder<'_> {
                 .map(|n| Some(n as usize))
                 .map_err(|e| format!("{e}, or \"auto\"")),
         };
+        let on_or_off = |text: &str| match text {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err("write \"on\" or \"off\"".to_string()),
+        };
         let error_log = |text: &str| match text {
             "stderr" => Ok(None),
             "" => Err("write a path, or \"stderr\"".to_string()),
@@ -197,6 +202,7 @@ impl Builder<'_> {
                 limits::WORKER_CONNECTIONS_DEFAULT,
                 connections,
             ),
+            handover: self.setting(*source, &file.handover, true, on_or_off),
             error_log: self.setting(*source, &file.error_log, None, error_log),
             admin: self.setting(*source, &file.admin, self.surroundings.admin_default(), admin),
             shutdown_timeout: self.setting(*source, &file.shutdown_timeout, shutdown, duration),
@@ -210,6 +216,7 @@ impl Builder<'_> {
         let keys = [
             ("workers", &file.workers),
             ("worker_connections", &file.worker_connections),
+            ("handover", &file.handover),
             ("error_log", &file.error_log),
             ("admin", &file.admin),
             ("shutdown_timeout", &file.shutdown_timeout),

@@ -60,6 +60,8 @@ section! {
         workers: Setting,
         /// A number.
         worker_connections: Setting,
+        /// `"on"` or `"off"`.
+        handover: Setting,
         /// A path, or `"stderr"`.
         error_log: Setting,
         /// A path, or `"off"`.

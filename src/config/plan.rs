@@ -23,6 +23,8 @@ pub struct Plan {
     pub workers: Option<usize>,
     /// Client connections of one worker.
     pub worker_connections: u32,
+    /// A worker with clearly more connections than another hands new ones over.
+    pub handover: bool,
     /// Where log lines go; `None`: standard error.
     pub error_log: Option<PathBuf>,
     /// The admin socket; `None`: no admin socket.

@@ -55,6 +55,7 @@ pub struct Counts {
     pub connections: u64,
     pub connections_total: u64,
     pub connections_refused: u64,
+    pub handed_over: u64,
     pub accept_errors: u64,
     pub requests: u64,
     pub in_flight: u64,
@@ -201,6 +202,7 @@ fn worker_status(index: usize, worker: &WorkerStats) -> WorkerStatus {
         connections: worker.connections.get(),
         connections_total: worker.connections_total.get(),
         connections_refused: worker.connections_refused.get(),
+        handed_over: worker.handed_over.get(),
         accept_errors: worker.accept_errors.get(),
         requests: worker.requests.get(),
         in_flight: worker.in_flight.get(),
@@ -259,6 +261,7 @@ impl Counts {
             connections,
             connections_total,
             connections_refused,
+            handed_over,
             accept_errors,
             requests,
             in_flight,
@@ -283,6 +286,7 @@ impl Counts {
         self.connections += connections;
         self.connections_total += connections_total;
         self.connections_refused += connections_refused;
+        self.handed_over += handed_over;
         self.accept_errors += accept_errors;
         self.requests += requests;
         self.in_flight += in_flight;

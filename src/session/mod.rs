@@ -45,6 +45,11 @@ impl<D: Driver> Context<D> {
         Self { reactor, plan, upstreams, stats, worker, log, draining, last_owner, date }
     }
 
+    /// This worker's number.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
     /// This worker's counters.
     pub fn stats(&self) -> &WorkerStats {
         &self.stats.workers[self.worker]

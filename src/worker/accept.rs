@@ -1,5 +1,6 @@
 //! Accepting, and the end of accepting.
 
+use super::handover::Handover;
 use crate::config::plan::Service;
 use crate::limits;
 use crate::log::Level;
@@ -10,6 +11,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// Counts the listeners of a worker that still accept.
@@ -29,7 +31,13 @@ impl Drop for Accepting {
 }
 
 /// Accepts until the drain begins, then empties the accept queue and closes the listener.
-pub(super) async fn run<D: Driver>(cx: Rc<Context<D>>, listener: Listener<D>, index: usize, accepting: Accepting) {
+pub(super) async fn run<D: Driver>(
+    cx: Rc<Context<D>>,
+    listener: Listener<D>,
+    index: usize,
+    handover: Arc<Handover>,
+    accepting: Accepting,
+) {
     let timer = cx.reactor.timer();
     loop {
         let next = poll_fn(|task| {
@@ -40,7 +48,10 @@ pub(super) async fn run<D: Driver>(cx: Rc<Context<D>>, listener: Listener<D>, in
         });
         match next.await {
             None => break,
-            Some(Ok(descriptor)) => admit(&cx, descriptor, index),
+            Some(Ok(descriptor)) if handover.give(cx.worker(), cx.reactor.random(), (descriptor, index)) => {
+                cx.stats().handed_over.add(1);
+            }
+            Some(Ok(descriptor)) => serve(&cx, descriptor, index),
             Some(Err(error)) => {
                 if !of_one_connection(&error) {
                     cx.stats().accept_errors.add(1);
@@ -60,12 +71,12 @@ pub(super) async fn run<D: Driver>(cx: Rc<Context<D>>, listener: Listener<D>, in
     listener.stop().await;
     for _ in 0..2 {
         while let Some(descriptor) = listener.take() {
-            admit(&cx, descriptor, index);
+            serve(&cx, descriptor, index);
         }
         timer.sleep(limits::TICK).await;
     }
     while let Some(descriptor) = listener.take() {
-        admit(&cx, descriptor, index);
+        serve(&cx, descriptor, index);
     }
     drop(accepting);
 }
@@ -77,7 +88,8 @@ fn of_one_connection(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|errno| dead.contains(&errno))
 }
 
-fn admit<D: Driver>(cx: &Rc<Context<D>>, descriptor: Descriptor, index: usize) {
+/// Begins to serve a connection on this worker, unless it has too many.
+pub(super) fn serve<D: Driver>(cx: &Rc<Context<D>>, descriptor: Descriptor, index: usize) {
     if cx.stats().connections.get() >= u64::from(cx.plan.worker_connections) {
         cx.stats().connections_refused.add(1);
         cx.stats().count_error(Reason::TooManyConnections);

@@ -1,7 +1,7 @@
 //! Binding: every worker its own SO_REUSEPORT socket, unix sockets shared.
 
 use crate::config::plan::{Address, Plan};
-use crate::limits;
+use crate::limits::{self, BIND_PAUSE, BIND_TRIES};
 use crate::ring::uring::Unavailable;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fmt;
@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 /// Why the workers could not start, for a person.
 #[derive(Debug)]
@@ -62,10 +63,15 @@ pub(super) fn bind(plan: &mut Plan, workers: usize) -> Result<Vec<Vec<OwnedFd>>,
     let mut sockets = Vec::new();
     let mut missing = None;
     for mut listener in std::mem::take(&mut plan.listeners) {
-        let bound = match &mut listener.address {
-            Address::Tcp(address) => bind_tcp(address, workers),
-            Address::Unix(path) => bind_unix(path, workers),
-        };
+        let mut bound = bind_one(&mut listener.address, workers);
+        for _ in 0..BIND_TRIES {
+            let Err(error) = &bound else { break };
+            if error.kind() != io::ErrorKind::AddrInUse {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(BIND_PAUSE));
+            bound = bind_one(&mut listener.address, workers);
+        }
         match bound {
             Ok(bound) => {
                 sockets.push(bound);
@@ -78,6 +84,13 @@ pub(super) fn bind(plan: &mut Plan, workers: usize) -> Result<Vec<Vec<OwnedFd>>,
     match missing {
         Some((listener, error)) if plan.listeners.is_empty() => Err(StartError::Listen(listener.address, error)),
         _ => Ok(sockets),
+    }
+}
+
+fn bind_one(address: &mut Address, workers: usize) -> io::Result<Vec<OwnedFd>> {
+    match address {
+        Address::Tcp(address) => bind_tcp(address, workers),
+        Address::Unix(path) => bind_unix(path, workers),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Workers: one thread per CPU, each with its ring, listeners, pools and counters.
 
 mod accept;
+mod handover;
 mod listen;
 
 use crate::config::plan::{Address, Plan};
@@ -13,6 +14,7 @@ use crate::session::Context;
 use crate::stats::{Stats, WorkerStats};
 use crate::upstream::Upstreams;
 use core_affinity::CoreId;
+use handover::Handover;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,6 +61,7 @@ pub fn start(plan: Arc<Plan>, log: LogSender) -> Result<Workers, StartError> {
     let mut sockets = listen::bind(&mut bound, workers)?;
     let plan = Arc::new(bound);
     let stats = Arc::new(Stats::new(&plan, workers));
+    let handover = Arc::new(Handover::new(stats.clone(), plan.handover));
     let cpus = core_affinity::get_core_ids().unwrap_or_default();
     let mut started = Workers { stats: stats.clone(), plan: plan.clone(), handles: Vec::new() };
     for worker in 0..workers {
@@ -66,10 +69,10 @@ pub fn start(plan: Arc<Plan>, log: LogSender) -> Result<Workers, StartError> {
         let cpu = (!cpus.is_empty()).then(|| cpus[worker % cpus.len()]);
         let orders = Arc::new(Orders::default());
         let (ready, readiness) = mpsc::channel();
-        let context = (plan.clone(), stats.clone(), log.clone(), orders.clone());
+        let context = (plan.clone(), stats.clone(), log.clone(), orders.clone(), handover.clone());
         let thread = std::thread::Builder::new().name(format!("ringgate-{worker}")).spawn(move || {
-            let (plan, stats, log, orders) = context;
-            run(worker, cpu, plan, stats, log, orders, listeners, ready);
+            let (plan, stats, log, orders, handover) = context;
+            run(worker, cpu, plan, stats, log, orders, handover, listeners, ready);
         });
         let failed = |error: StartError| {
             listen::unlink(&plan);
@@ -145,6 +148,7 @@ fn run(
     stats: Arc<Stats>,
     log: LogSender,
     orders: Arc<Orders>,
+    handover: Arc<Handover>,
     listeners: Vec<OwnedFd>,
     ready: mpsc::Sender<Result<Arc<Mailbox>, StartError>>,
 ) {
@@ -173,14 +177,19 @@ fn run(
     let accepting = Rc::new(std::cell::Cell::new(0));
     for (index, socket) in listeners.into_iter().enumerate() {
         let listener = reactor.listen(Descriptor(socket.into_raw_fd()));
-        reactor.spawn(accept::run(cx.clone(), listener, index, accept::Accepting::new(&accepting)));
+        let accepting = accept::Accepting::new(&accepting);
+        reactor.spawn(accept::run(cx.clone(), listener, index, handover.clone(), accepting));
     }
+    reactor.spawn(handover::receive(cx.clone(), handover.clone(), accept::Accepting::new(&accepting)));
     reactor.spawn(upstreams.clone().tend());
     let _ = ready.send(Ok(reactor.mailbox()));
     let stats = &stats.workers[worker];
     let ended = turn_until_done(&reactor, &cx, stats, &orders, &accepting);
     if let Err(error) = ended {
         log.send(Level::Error, format!("worker {worker} ends: its ring failed: {error}"));
+    }
+    for (descriptor, _) in handover.close(worker) {
+        drop(reactor.adopt(descriptor)); // its ring failed, or it was told to stop at once
     }
     upstreams.close_idle();
     // A generous bound: a close takes one turn, but a ring under load may take some more.

@@ -54,6 +54,7 @@ const fn key(name: &'static str, form: Form, sections: &'static [Section], examp
 pub const KEYS: &[Key] = &[
     key("workers", Word, &[Top], "workers = 4"),
     key("worker_connections", Word, &[Top], "worker_connections = 65536"),
+    key("handover", Word, &[Top], "handover = \"off\""),
     key("error_log", Word, &[Top], "error_log = \"/var/log/ringgate.log\""),
     key("admin", Word, &[Top], "admin = \"/run/ringgate.sock\""),
     key("shutdown_timeout", Word, &[Top], "shutdown_timeout = \"30s\""),

@@ -30,6 +30,7 @@ fn plan() -> Plan {
     Plan {
         workers: Some(3),
         worker_connections: 10,
+        handover: true,
         error_log: None,
         admin: None,
         shutdown_timeout: Duration::from_secs(1),
