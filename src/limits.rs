@@ -72,6 +72,8 @@ pub const HANDOVER_SLACK: u64 = 2;
 /// Or this part (an eighth) of its own, whichever is more: the kernel's spread of 64 is uneven by about so much, and moving each of
 /// many short connections would cost more than it mends.
 pub const HANDOVER_SLACK_SHARE: u64 = 8;
+/// Parked connections that are looked at for expiry in one turn of the loop: some 10 us.
+pub const PARKED_PER_STEP: usize = 4096;
 /// Idle connections to one server kept open by the whole process; each worker keeps its share. `keepalive` overrides.
 pub const KEEPALIVE_DEFAULT: u32 = 512;
 /// Entries of the accept queue (`listen(2)`); the kernel cuts it to net.core.somaxconn.
@@ -120,6 +122,8 @@ pub const CLIENT_BODY_TIMEOUT_DEFAULT: u64 = 60_000;
 pub const SEND_TIMEOUT_DEFAULT: u64 = 60_000;
 /// An idle client connection. nginx: 75 s.
 pub const KEEPALIVE_TIMEOUT_DEFAULT: u64 = 75_000;
+/// Idleness after which a client connection is parked: its task goes, and bytes begin a new one. A busy connection never gets there.
+pub const PARK_AFTER: u64 = 1_000;
 /// Connecting to a server. nginx: 60 s, which no visitor waits for.
 pub const PROXY_CONNECT_TIMEOUT_DEFAULT: u64 = 5_000;
 /// From the request's end to the first byte of the response, and between two reads of it. nginx: 60 s.

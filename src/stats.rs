@@ -92,6 +92,8 @@ pub struct WorkerStats {
     pub turns: Counter,
     /// Gauge: client connections.
     pub connections: Counter,
+    /// Gauge: those of them that are idle and parked, without buffer and task.
+    pub parked: Counter,
     /// Client connections accepted.
     pub connections_total: Counter,
     /// Client connections closed at once because there were too many.
@@ -180,6 +182,7 @@ impl WorkerStats {
             cpu: OnceLock::new(),
             turns: Counter::default(),
             connections: Counter::default(),
+            parked: Counter::default(),
             connections_total: Counter::default(),
             connections_refused: Counter::default(),
             handed_over: Counter::default(),

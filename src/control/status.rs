@@ -53,6 +53,7 @@ pub enum State {
 #[allow(missing_docs)] // the names are those of `WorkerStats`, where they are explained
 pub struct Counts {
     pub connections: u64,
+    pub parked: u64,
     pub connections_total: u64,
     pub connections_refused: u64,
     pub handed_over: u64,
@@ -200,6 +201,7 @@ fn worker_status(index: usize, worker: &WorkerStats) -> WorkerStatus {
     let happened = Reason::ALL.iter().map(|reason| (reason.name().to_owned(), worker.errors[reason.index()].get()));
     let counts = Counts {
         connections: worker.connections.get(),
+        parked: worker.parked.get(),
         connections_total: worker.connections_total.get(),
         connections_refused: worker.connections_refused.get(),
         handed_over: worker.handed_over.get(),
@@ -259,6 +261,7 @@ impl Counts {
         // Taken apart, so that a counter added later cannot be forgotten here.
         let Counts {
             connections,
+            parked,
             connections_total,
             connections_refused,
             handed_over,
@@ -284,6 +287,7 @@ impl Counts {
             turns,
         } = other;
         self.connections += connections;
+        self.parked += parked;
         self.connections_total += connections_total;
         self.connections_refused += connections_refused;
         self.handed_over += handed_over;

@@ -30,6 +30,6 @@ mod tests;
 pub use buffers::{Buffers, Lease, Owner, Reservation, Size};
 pub use driver::{Descriptor, Driver};
 pub use pipes::Pipe;
-pub use reactor::{Gauges, Reactor, Watched};
+pub use reactor::{Gauges, Reactor, Watched, Watcher};
 pub use socket::{Listener, Socket, SocketId};
 pub use timers::{Elapsed, Timer};

@@ -13,17 +13,35 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// News of a socket that nobody reads but somebody watches (see [`Socket::watch`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watched {
     /// As given to [`Socket::watch`].
-    pub tag: u64,
+    pub tag: u32,
     /// Which socket.
     pub socket: SocketId,
+}
+
+/// What has happened to the sockets of one watcher, and who waits for it.
+#[derive(Default)]
+struct News {
+    queue: VecDeque<Watched>,
+    waker: Option<Waker>,
+}
+
+/// Somebody who keeps idle sockets and wants to know when one of them stirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watcher(pub(super) NonZeroU16);
+
+impl Watcher {
+    fn index(self) -> usize {
+        usize::from(self.0.get()) - 1
+    }
 }
 
 /// What is in use right now; all zero when nothing leaks and nobody is connected.
@@ -66,8 +84,8 @@ pub(super) struct Inner<D: Driver> {
     pub(super) ops: RefCell<Ops>,
     pub(super) sockets: RefCell<Slab<Entry>>,
     pub(super) generation: Cell<u32>,
-    watched: RefCell<VecDeque<Watched>>,
-    watcher: RefCell<Option<Waker>>,
+    /// One for each [`Watcher`].
+    news: RefCell<Vec<News>>,
     now: Cell<u64>,
     completions: RefCell<Vec<Completion>>,
     stale: Cell<u64>,
@@ -96,8 +114,7 @@ impl<D: Driver> Reactor<D> {
             ops: RefCell::default(),
             sockets: RefCell::default(),
             generation: Cell::new(0),
-            watched: RefCell::default(),
-            watcher: RefCell::default(),
+            news: RefCell::default(),
             now: Cell::new(now),
             completions: RefCell::default(),
             stale: Cell::new(0),
@@ -177,16 +194,28 @@ impl<D: Driver> Reactor<D> {
         }
     }
 
-    /// The next news of a watched socket. One task at a time may wait for it.
-    pub async fn next_watched(&self) -> Watched {
-        poll_fn(|cx| match self.0.watched.borrow_mut().pop_front() {
+    /// A new watcher. Panics beyond 65,535: our bug, a worker has two.
+    pub fn watcher(&self) -> Watcher {
+        let mut news = self.0.news.borrow_mut();
+        news.push(News::default());
+        Watcher(u16::try_from(news.len()).ok().and_then(NonZeroU16::new).expect("a worker has two watchers"))
+    }
+
+    /// The next news of a socket that this watcher keeps. One task at a time may wait for it.
+    pub async fn next_watched(&self, watcher: Watcher) -> Watched {
+        poll_fn(|cx| self.poll_watched(watcher, cx)).await
+    }
+
+    /// See [`Reactor::next_watched`].
+    pub fn poll_watched(&self, watcher: Watcher, cx: &mut Context<'_>) -> Poll<Watched> {
+        let news = &mut self.0.news.borrow_mut()[watcher.index()];
+        match news.queue.pop_front() {
             Some(watched) => Poll::Ready(watched),
             None => {
-                *self.0.watcher.borrow_mut() = Some(cx.waker().clone());
+                news.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
-        })
-        .await
+        }
     }
 
     /// Takes over a connected non-blocking socket.
@@ -275,10 +304,11 @@ impl<D: Driver> Reactor<D> {
                 entry.readable = true;
                 entry.ended |= completion.result as i16 & ended != 0;
                 entry.failed |= completion.result as i16 & (libc::POLLERR | libc::POLLHUP) != 0;
-                if let Some(tag) = entry.watch {
-                    self.0.watched.borrow_mut().push_back(Watched { tag, socket: SocketId { index, generation } });
-                    if let Some(watcher) = self.0.watcher.borrow_mut().take() {
-                        watcher.wake();
+                if let Some((watcher, tag)) = entry.watch {
+                    let news = &mut self.0.news.borrow_mut()[watcher.index()];
+                    news.queue.push_back(Watched { tag, socket: SocketId { index, generation } });
+                    if let Some(waker) = news.waker.take() {
+                        waker.wake();
                     }
                 }
             }

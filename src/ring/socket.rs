@@ -3,7 +3,7 @@
 use super::buffers::{Lease, Owner};
 use super::driver::{Descriptor, Driver, Operation, Shutdown};
 use super::ops::{Op, Target};
-use super::reactor::Reactor;
+use super::reactor::{Reactor, Watcher};
 use super::sockaddr::KernelAddress;
 use crate::limits;
 use std::collections::VecDeque;
@@ -48,7 +48,8 @@ pub(super) struct Entry {
     /// Descriptors or negative errnos of a multishot accept.
     #[allow(clippy::box_collection)] // only listeners have one: 8 bytes in every row instead of 32
     pub(super) accepted: Option<Box<VecDeque<i32>>>,
-    pub(super) watch: Option<u64>,
+    /// Who is told what happens while nobody reads, and under which tag.
+    pub(super) watch: Option<(Watcher, u32)>,
     /// The handle is gone.
     pub(super) dropped: bool,
     /// What is in flight is not worth waiting for.
@@ -238,6 +239,11 @@ impl<D: Driver> Socket<D> {
         self.with(|entry| entry.failed)
     }
 
+    /// The peer has ended, or the connection is gone, as far as this turn knows; bytes may still wait to be read.
+    pub fn has_ended(&self) -> bool {
+        self.with(|entry| entry.ended)
+    }
+
     /// Open and silent. Asks the kernel only if readiness stands from before: a read that ends exactly where it should leaves
     /// it standing, for no short read or EAGAIN has taken it back.
     pub fn seems_quiet(&self) -> bool {
@@ -256,6 +262,12 @@ impl<D: Driver> Socket<D> {
         quiet
     }
 
+    /// Asks the kernel now whether there are bytes to read.
+    pub fn has_bytes(&self) -> bool {
+        let descriptor = self.with(|entry| entry.descriptor);
+        matches!(self.reactor.0.driver.borrow_mut().peek(descriptor), Ok(1..))
+    }
+
     /// Ready with an error when the connection is gone both ways.
     pub fn poll_failed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|entry| {
@@ -270,14 +282,18 @@ impl<D: Driver> Socket<D> {
         })
     }
 
-    /// Reports news of this idle socket through [`Reactor::next_watched`] under `tag`; `None` ends it.
-    pub fn watch(&self, tag: Option<u64>) {
+    /// Tells `watcher` under `tag` when something happens to this idle socket ([`Reactor::next_watched`]).
+    pub fn watch(&self, watcher: Watcher, tag: u32) {
         self.with(|entry| {
-            entry.watch = tag;
-            if tag.is_some() {
-                self.arm(entry);
-            }
+            entry.watch = Some((watcher, tag));
+            entry.read_waker = None;
+            self.arm(entry);
         });
+    }
+
+    /// Ends [`Socket::watch`].
+    pub fn unwatch(&self) {
+        self.with(|entry| entry.watch = None);
     }
 
     // ---- Sending: through the ring, one send in flight, the next one waits for it. ----
@@ -340,9 +356,20 @@ impl<D: Driver> Socket<D> {
         self.with(|entry| entry.sending.is_some() || entry.accepted_bytes != before)
     }
 
+    /// Nothing is in flight.
+    pub fn is_flushed(&self) -> bool {
+        self.with(|entry| entry.sending.is_none())
+    }
+
     /// Sends FIN once everything before it is sent.
     pub async fn finish(&self) -> io::Result<()> {
         self.flushed().await?;
+        self.finish_now()
+    }
+
+    /// Sends FIN; nothing may be in flight.
+    pub fn finish_now(&self) -> io::Result<()> {
+        assert!(self.is_flushed(), "one writer at a time");
         let descriptor = self.with(|entry| entry.descriptor);
         self.reactor.0.driver.borrow_mut().shutdown(descriptor, Shutdown::Write)
     }

@@ -10,6 +10,7 @@ use crate::log::{Level, LogSender};
 use crate::ring::{Driver, Owner, Reactor};
 use crate::stats::{ListenerStats, Stats, WorkerStats};
 use crate::upstream::Upstreams;
+use http::parking::Parking;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Context<D: Driver> {
     log: LogSender,
     draining: Cell<Option<u64>>,
     last_owner: Cell<Owner>,
+    /// Idle client connections.
+    pub parking: Parking<D>,
     date: RefCell<(u64, String)>,
 }
 
@@ -42,7 +45,8 @@ impl<D: Driver> Context<D> {
         log: LogSender,
     ) -> Self {
         let (draining, last_owner, date) = (Cell::new(None), Cell::new(0), RefCell::default());
-        Self { reactor, plan, upstreams, stats, worker, log, draining, last_owner, date }
+        let parking = Parking::new(&reactor);
+        Self { reactor, plan, upstreams, stats, worker, log, draining, last_owner, parking, date }
     }
 
     /// This worker's number.
@@ -99,6 +103,7 @@ impl<D: Driver> Context<D> {
 struct Open<D: Driver> {
     cx: Rc<Context<D>>,
     listener: usize,
+    counting: bool,
 }
 
 impl<D: Driver> Open<D> {
@@ -107,14 +112,26 @@ impl<D: Driver> Open<D> {
         cx.stats().connections_total.add(1);
         cx.listener_stats(listener).connections.add(1);
         cx.listener_stats(listener).connections_total.add(1);
-        Self { cx, listener }
+        Self { cx, listener, counting: true }
+    }
+
+    /// Goes on counting what [`Open::hand_on`] left counted.
+    fn resume(cx: Rc<Context<D>>, listener: usize) -> Self {
+        Self { cx, listener, counting: true }
+    }
+
+    /// Whoever has the connection now keeps it counted.
+    fn hand_on(mut self) {
+        self.counting = false;
     }
 }
 
 impl<D: Driver> Drop for Open<D> {
     fn drop(&mut self) {
-        self.cx.stats().connections.sub(1);
-        self.cx.listener_stats(self.listener).connections.sub(1);
+        if self.counting {
+            self.cx.stats().connections.sub(1);
+            self.cx.listener_stats(self.listener).connections.sub(1);
+        }
     }
 }
 

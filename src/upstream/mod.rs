@@ -8,7 +8,7 @@ use crate::config::plan::{Address, Plan};
 use crate::limits::UPSTREAM_EXCHANGES_MAX;
 use crate::proto::reason::Reason;
 use crate::ring::sockaddr::KernelAddress;
-use crate::ring::{Driver, Elapsed, Reactor, Socket, Timer};
+use crate::ring::{Driver, Elapsed, Reactor, Socket, Timer, Watcher};
 use crate::stats::{ServerStats, Stats};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -22,6 +22,8 @@ struct Idle<D: Driver> {
 }
 
 struct Peer<D: Driver> {
+    /// Its place in [`Upstreams::tags`].
+    tag: u32,
     addresses: Vec<KernelAddress>,
     /// The address that worked last: `localhost` may have one that refuses.
     last_good: Cell<usize>,
@@ -46,6 +48,10 @@ pub struct Upstreams<D: Driver> {
     stats: Arc<Stats>,
     worker: usize,
     groups: Vec<Group<D>>,
+    /// Whose news of pooled connections come to this room.
+    watcher: Watcher,
+    /// Group and server of each tag.
+    tags: Vec<(usize, ServerIndex)>,
 }
 
 impl<D: Driver> Upstreams<D> {
@@ -53,6 +59,7 @@ impl<D: Driver> Upstreams<D> {
     pub fn new(reactor: Reactor<D>, plan: &Plan, stats: Arc<Stats>, worker: usize) -> io::Result<Self> {
         let workers = stats.workers.len().max(1);
         let mut groups = Vec::new();
+        let mut tags = Vec::new();
         for (upstream, group) in plan.upstreams.iter().zip(&stats.groups) {
             let mut peers = Vec::new();
             for peer in &upstream.peers {
@@ -61,7 +68,9 @@ impl<D: Driver> Upstreams<D> {
                     Address::Unix(path) => KernelAddress::unix(path),
                 };
                 let addresses = peer.addresses.iter().map(kernel).collect::<io::Result<Vec<_>>>()?;
-                peers.push(Peer { addresses, last_good: Cell::new(0), idle: RefCell::default() });
+                let tag = tags.len() as u32;
+                tags.push((groups.len(), peers.len()));
+                peers.push(Peer { tag, addresses, last_good: Cell::new(0), idle: RefCell::default() });
             }
             groups.push(Group {
                 picker: RefCell::new(Picker::new(group.clone(), worker, 0)),
@@ -72,7 +81,8 @@ impl<D: Driver> Upstreams<D> {
                 keepalive_ms: upstream.keepalive_timeout.as_millis() as u64,
             });
         }
-        Ok(Self { reactor, stats, worker, groups })
+        let watcher = reactor.watcher();
+        Ok(Self { reactor, stats, worker, groups, watcher, tags })
     }
 
     /// This group holds its share of the worker's exchanges, and others may want theirs.
@@ -103,9 +113,9 @@ impl<D: Driver> Upstreams<D> {
         let timer = self.reactor.timer();
         timer.set(1000);
         loop {
-            match timer.before_deadline(self.reactor.next_watched()).await {
+            match timer.before_deadline(self.reactor.next_watched(self.watcher)).await {
                 Ok(watched) => {
-                    let (group, server) = ((watched.tag >> 32) as usize, watched.tag as u32 as usize);
+                    let (group, server) = self.tags[watched.tag as usize];
                     let mut idle = self.groups[group].peers[server].idle.borrow_mut();
                     if let Some(at) = idle.iter().rposition(|i| i.socket.id() == watched.socket) {
                         drop(idle.remove(at));
@@ -171,7 +181,7 @@ impl<D: Driver> Picked<D> {
         let found = loop {
             let Some(Idle { socket, .. }) = idle.pop() else { break None };
             if !socket.seems_readable() {
-                socket.watch(None);
+                socket.unwatch();
                 break Some(socket);
             }
         };
@@ -194,7 +204,7 @@ impl<D: Driver> Picked<D> {
             idle.remove(0); // the oldest goes: its backend will close it first
         }
         socket.set_owner(0);
-        socket.watch(Some((self.group as u64) << 32 | self.server as u64));
+        socket.watch(self.upstreams.watcher, self.peer().tag);
         idle.push(Idle { socket, since: self.upstreams.reactor.now_ms() });
         self.stats().idle.set(idle.len() as u64);
     }

@@ -11,6 +11,7 @@ use crate::ring::executor::Mailbox;
 use crate::ring::uring::Uring;
 use crate::ring::{Descriptor, Driver, Reactor};
 use crate::session::Context;
+use crate::session::http::parking;
 use crate::stats::{Stats, WorkerStats};
 use crate::upstream::Upstreams;
 use core_affinity::CoreId;
@@ -182,6 +183,7 @@ fn run(
     }
     reactor.spawn(handover::receive(cx.clone(), handover.clone(), accept::Accepting::new(&accepting)));
     reactor.spawn(upstreams.clone().tend());
+    reactor.spawn(parking::tend(cx.clone()));
     let _ = ready.send(Ok(reactor.mailbox()));
     let stats = &stats.workers[worker];
     let ended = turn_until_done(&reactor, &cx, stats, &orders, &accepting);
@@ -191,10 +193,11 @@ fn run(
     for (descriptor, _) in handover.close(worker) {
         drop(reactor.adopt(descriptor)); // its ring failed, or it was told to stop at once
     }
+    parking::close_all(&cx);
     upstreams.close_idle();
     // A generous bound: a close takes one turn, but a ring under load may take some more.
     let _ = reactor.finish(10_000);
-    publish(&reactor, stats);
+    publish(&cx, stats);
     stats.drained.store(true, Ordering::Release);
 }
 
@@ -208,7 +211,7 @@ fn turn_until_done<D: Driver>(
     loop {
         reactor.turn()?;
         let panics = stats.panics.get();
-        publish(reactor, stats);
+        publish(cx, stats);
         if stats.panics.get() != panics {
             for panic in reactor.take_panics() {
                 let line =
@@ -228,8 +231,9 @@ fn turn_until_done<D: Driver>(
     }
 }
 
-fn publish<D: Driver>(reactor: &Reactor<D>, stats: &WorkerStats) {
-    let gauges = reactor.gauges();
+fn publish<D: Driver>(cx: &Context<D>, stats: &WorkerStats) {
+    let gauges = cx.reactor.gauges();
+    stats.parked.set(cx.parking.len() as u64);
     stats.turns.set(gauges.turns);
     stats.tasks.set(gauges.tasks as u64);
     stats.op_slots.set(gauges.op_slots as u64);

@@ -7,6 +7,7 @@ mod expect;
 mod fields;
 mod messages;
 mod old_versions;
+mod parking;
 mod places;
 mod pool;
 mod pressure;

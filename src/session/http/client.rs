@@ -1,5 +1,6 @@
 //! The client's side of a connection: waiting, reading heads, error pages, closing.
 
+use super::parking::Parked;
 use super::{Context, Next, report};
 use crate::config::plan::Server;
 use crate::limits;
@@ -10,7 +11,7 @@ use crate::ring::{Driver, Elapsed, Lease, Owner, Reservation, Socket, Timer};
 use crate::session::ms;
 use bytes::{Buf, BytesMut};
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::task::Poll;
 
 /// How a wait for the next request ended.
@@ -18,6 +19,8 @@ use std::task::Poll;
 pub(super) enum Waited {
     /// Bytes, or FIN.
     Readable,
+    /// Idle long enough to be parked.
+    Idle,
     /// Idle too long, or the balancer ends.
     Ended,
 }
@@ -41,7 +44,10 @@ pub(super) struct Client<'a, D: Driver> {
     pub(super) owner: Owner,
     /// The address as text, for forwarded fields and logs; "unix:" for unix sockets.
     pub(super) ip: String,
+    address: Option<IpAddr>,
     pub(super) listener: usize,
+    /// When it has been idle for too long, in milliseconds.
+    idle_until: u64,
     pub(super) timer: Timer,
     /// Requests so far.
     pub(super) requests: u32,
@@ -56,17 +62,32 @@ pub(super) struct Client<'a, D: Driver> {
 }
 
 impl<'a, D: Driver> Client<'a, D> {
-    pub(super) fn new(cx: &'a Context<D>, socket: Socket<D>, listener: usize) -> Self {
+    pub(super) fn new(cx: &'a Context<D>, parked: Parked<D>) -> Self {
+        let Parked { socket, ip: address, listener, requests, until: idle_until } = parked;
         let owner = cx.next_owner();
         socket.set_owner(owner);
-        let ip = match socket.peer() {
-            Ok(Some(address)) => plain_ip(address).to_string(),
-            _ => "unix:".to_owned(),
-        };
-        let timer = cx.reactor.timer();
-        let (requests, start, end) = (0, 0, 0);
-        let (input, pushback, reservation) = (None, BytesMut::new(), None);
-        Self { cx, socket, owner, ip, listener, timer, requests, input, start, end, pushback, reservation }
+        Self {
+            cx,
+            socket,
+            owner,
+            ip: address.map_or_else(|| "unix:".to_owned(), |ip| ip.to_string()),
+            address,
+            listener: listener as usize,
+            idle_until,
+            timer: cx.reactor.timer(),
+            requests,
+            input: None,
+            start: 0,
+            end: 0,
+            pushback: BytesMut::new(),
+            reservation: None,
+        }
+    }
+
+    /// What is kept of an idle connection.
+    pub(super) fn into_parked(self) -> Parked<D> {
+        let Self { socket, address: ip, listener, requests, idle_until: until, .. } = self;
+        Parked { socket, ip, listener: listener as u32, requests, until }
     }
 
     /// The server that speaks before a name is known.
@@ -95,9 +116,10 @@ impl<'a, D: Driver> Client<'a, D> {
         self.pushback = BytesMut::new();
         let server = self.default_server();
         let idle_ms = if self.requests == 0 { ms(server.client_header_timeout) } else { ms(server.keepalive_timeout) };
-        self.timer.set(idle_ms);
+        self.idle_until = self.cx.reactor.now_ms() + idle_ms;
+        self.timer.set(idle_ms.min(limits::PARK_AFTER));
         let mut hurried = false;
-        let (cx, socket, timer) = (self.cx, &self.socket, &self.timer);
+        let (cx, socket, timer, until) = (self.cx, &self.socket, &self.timer, self.idle_until);
         poll_fn(|task| {
             if socket.poll_readable(task).is_ready() {
                 return Poll::Ready(Waited::Readable);
@@ -111,7 +133,19 @@ impl<'a, D: Driver> Client<'a, D> {
                 return Poll::Pending;
             }
             // A request may have arrived since the loop last looked: it is answered, not cut.
-            Poll::Ready(if socket.is_quiet() { Waited::Ended } else { Waited::Readable })
+            if !socket.is_quiet() {
+                return Poll::Ready(Waited::Readable);
+            }
+            if hurried || cx.reactor.now_ms() >= until {
+                return Poll::Ready(Waited::Ended);
+            }
+            if socket.is_flushed() {
+                return Poll::Ready(Waited::Idle);
+            }
+            // The last answer is still on its way to a slow reader.
+            timer.set(limits::PARK_AFTER.min(until - cx.reactor.now_ms()));
+            timer.poll_expired(task.waker());
+            Poll::Pending
         })
         .await
     }
@@ -293,9 +327,4 @@ impl<'a, D: Driver> Client<'a, D> {
     pub(super) fn abort(self) {
         self.socket.abort();
     }
-}
-
-/// An IPv4 client on an IPv6 socket is an IPv4 client.
-fn plain_ip(address: SocketAddr) -> IpAddr {
-    address.ip().to_canonical()
 }

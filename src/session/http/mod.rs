@@ -4,6 +4,7 @@ mod answer;
 mod attempt;
 mod client;
 mod exchange;
+pub mod parking;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,8 @@ use super::{Context, Open};
 use crate::proto::reason::Reason;
 use crate::ring::{Descriptor, Driver};
 use client::{Client, Waited};
+use parking::Parked;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 /// What becomes of the client connection after an exchange.
@@ -32,16 +35,33 @@ enum Next {
 /// a worker that drains must not overlook it.
 pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) -> impl Future<Output = ()> {
     let (open, socket) = (Open::count(cx.clone(), listener), cx.reactor.adopt(descriptor));
-    async move {
-        converse(Client::new(&cx, socket, listener)).await;
-        drop(open);
+    let ip = socket.peer().ok().flatten().map(plain_ip);
+    run(cx, open, Parked { socket, ip, listener: listener as u32, requests: 0, until: 0 })
+}
+
+/// Serves a connection that was parked and has something to say.
+fn resume<D: Driver>(cx: Rc<Context<D>>, parked: Parked<D>) -> impl Future<Output = ()> {
+    let open = Open::resume(cx.clone(), parked.listener as usize);
+    run(cx, open, parked)
+}
+
+async fn run<D: Driver>(cx: Rc<Context<D>>, open: Open<D>, parked: Parked<D>) {
+    if let Some(parked) = converse(Client::new(&cx, parked)).await {
+        cx.parking.park(parked, open);
     }
 }
 
-async fn converse<D: Driver>(mut client: Client<'_, D>) {
+/// An IPv4 client on an IPv6 socket is an IPv4 client.
+fn plain_ip(address: SocketAddr) -> IpAddr {
+    address.ip().to_canonical()
+}
+
+/// To the connection's end, or until it is idle enough to be parked.
+async fn converse<D: Driver>(mut client: Client<'_, D>) -> Option<Parked<D>> {
     loop {
         match client.wait_for_request().await {
             Waited::Readable => {}
+            Waited::Idle => return Some(client.into_parked()),
             Waited::Ended => {
                 Box::pin(client.part()).await;
                 break;
@@ -58,9 +78,13 @@ async fn converse<D: Driver>(mut client: Client<'_, D>) {
                 Box::pin(client.linger()).await;
                 break;
             }
-            Next::Abort => return client.abort(),
+            Next::Abort => {
+                client.abort();
+                break;
+            }
         }
     }
+    None
 }
 
 /// Exchanges that failed are counted and logged under one name.
