@@ -191,7 +191,9 @@ class Rig:
 
     def load_command(self, port, connections, seconds, path="/", script="get"):
         cpus = ",".join(str(cpu) for cpu in sorted(self.load_cpus))
-        command = ["taskset", "-c", cpus, find("wrk"), "-t", str(len(self.load_cpus)), "-c", str(connections)]
+        # wrk gives each thread the same number of connections, and forgets the rest.
+        threads = max(n for n in range(1, len(self.load_cpus) + 1) if connections % n == 0)
+        command = ["taskset", "-c", cpus, find("wrk"), "-t", str(threads), "-c", str(connections)]
         return command + ["-d", f"{seconds}s", "-s", str(self.scripts[script]), f"http://127.0.0.1:{port}{path}"]
 
     def load(self, port, connections, seconds, path="/", script="get"):
@@ -250,6 +252,7 @@ class Rig:
         return load | {
             "user_s": user,
             "cpu_s": user + system,
+            "peers_s": backend + load["own_cpu"],  # of the load and the backend
             "per_second": load["requests"] * 1e6 / load["us"],
             "busy": (user + system) / took,
             "others": max(0.0, busy1 - busy0 - user - system - backend - load["own_cpu"]) / took,
@@ -336,6 +339,12 @@ def machine():
         "ringgate": commit,
         "load_average_before": os.getloadavg(),
     }
+
+
+def status(binary, admin):
+    """What a ringgate says of itself over its admin socket."""
+    command = [str(binary), "status", "--json", "--admin", str(admin)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def save(name, result):
