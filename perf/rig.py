@@ -1,7 +1,8 @@
-"""What the measurements share: starting the proxies and the backend, pinning them, loading them, reading CPU times."""
+"""What the measurements share: starting backends and proxies, pinning them, loading them, reading CPU times and memory."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "perf" / "results"
 TICK = os.sysconf("SC_CLK_TCK")
-BODY = "x" * 127 + "\\n"  # 128 bytes as nginx's configuration spells them
-CONNECTIONS_MAX = 1024  # kept open to the backend by every proxy: fewer than the load's would measure reconnects
+MIB = 1024 * 1024
+SMALL = "x" * 127 + "\\n"  # 128 bytes as nginx's configuration spells them
 
 # Printed by wrk when it is done; its usual report rounds.
 WRK_REPORT = """
@@ -26,18 +27,26 @@ done = function(summary, latency, requests)
     latency:percentile(99)))
 end
 """
+WRK_UPLOAD = 'wrk.method = "POST"\nwrk.body = string.rep("x", 1048576)\n'
 
 NGINX = """
+{modules}
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile 65536;
+worker_rlimit_nofile {files};
 error_log {folder}/error.log;
 pid {folder}/nginx.pid;
 {user}
-events {{ worker_connections 16384; }}
+events {{ worker_connections {files}; multi_accept on; }}
+{services}
+"""
+
+NGINX_HTTP = """
 http {{
   access_log off;
   keepalive_requests 100000000;
+  keepalive_timeout 1h;
+  client_max_body_size 0;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
@@ -47,33 +56,16 @@ http {{
 }}
 """
 
-NGINX_HOP = """
-  upstream up{port} {{ server 127.0.0.1:{to}; keepalive {kept}; keepalive_requests 100000000; }}
+NGINX_BACKEND = """
+  open_file_cache max=100;
+  sendfile {sendfile};
+  output_buffers 2 128k;
   server {{
     listen 127.0.0.1:{port} backlog=4096;
-    location / {{ proxy_pass http://up{port}; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+    location = / {{ return 200 "{body}"; }}
+    location / {{ root {files}; }}
   }}
-"""
-
-NGINX_BACKEND = """
-  server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "{body}"; }} }}
   server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
-"""
-
-RINGGATE = """
-workers = 1
-admin = "off"
-keepalive_requests = 100000000
-"""
-
-RINGGATE_HOP = """
-[upstream.up{port}]
-keepalive = {kept}
-server = "127.0.0.1:{to}"
-[[server]]
-listen = "127.0.0.1:{port}"
-[server.location."/"]
-proxy_pass = "http://up{port}"
 """
 
 
@@ -81,7 +73,7 @@ def need(*programs):
     """Ends with a plain word when a program is missing."""
     for program in programs:
         if not find(program):
-            sys.exit(f"{program} is needed and not installed (apt-get install nginx wrk linux-perf binutils)")
+            sys.exit(f"{program} is needed and not installed; perf/README.md says where to get it")
 
 
 def find(program):
@@ -105,19 +97,36 @@ def free_ports(count):
     return ports
 
 
+def files_max():
+    """Open files that every process here may have: our own hard limit, up to a bound that nobody needs more of."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return files
+
+
 class Rig:
     """All processes of a measurement; they end with it."""
 
-    def __init__(self, proxy_cpu, load_cpu):
-        self.proxy_cpu, self.load_cpu = proxy_cpu, load_cpu
+    def __init__(self, proxy_cpus, load_cpus, copying_backend=False):
+        as_set = lambda cpus: {cpus} if isinstance(cpus, int) else set(cpus)
+        self.proxy_cpus, self.load_cpus = as_set(proxy_cpus), as_set(load_cpus)
         self.folder = Path(tempfile.mkdtemp(prefix="ringgate-perf-"))
         self.folder.chmod(0o755)
         self.running = []
-        self.wrk_report = self.folder / "report.lua"
-        self.wrk_report.write_text(WRK_REPORT)
+        self.files = files_max()
+        self.bodies = self.folder / "bodies"
+        self.bodies.mkdir(mode=0o755)
+        self.scripts = {"get": self.folder / "get.lua", "upload": self.folder / "upload.lua"}
+        self.scripts["get"].write_text(WRK_REPORT)
+        self.scripts["upload"].write_text(WRK_UPLOAD + WRK_REPORT)
         self.backend_port, self.status_port = free_ports(2)
-        text = NGINX_BACKEND.format(port=self.backend_port, status=self.status_port, body=BODY)
-        self.backend = self.start_nginx("backend", text, self.backend_port, load_cpu)
+        http = NGINX_BACKEND.format(port=self.backend_port, status=self.status_port, body=SMALL, files=self.bodies,
+                                    sendfile="off" if copying_backend else "on")
+        self.backend = self.start_nginx("backend", self.backend_port, self.load_cpus, http=http)
+        self.sink = None
 
     def __enter__(self):
         return self
@@ -130,15 +139,16 @@ class Rig:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self, name, command, port, cpu):
-        """Starts a server on one CPU and waits until it listens."""
+    def start(self, name, command, port, cpus):
+        """Starts a server on its CPUs and waits until it listens."""
         log = self.folder / f"{name}.out"
         with log.open("w") as out:
             # The mask is set before the program begins, so that it is what the program sees.
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=lambda: os.sched_setaffinity(0, {cpu})
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=lambda: os.sched_setaffinity(0, cpus)
             )
         self.running.append(process)
         for _ in range(200):
@@ -151,43 +161,72 @@ class Rig:
                 time.sleep(0.05)
         sys.exit(f"{name} does not listen:\n{log.read_text()}")
 
-    def start_nginx(self, name, http, port, cpu):
+    def start_nginx(self, name, port, cpus, http="", stream=""):
         folder = self.folder / name
         folder.mkdir(mode=0o755)
+        services = NGINX_HTTP.format(folder=folder, http=http) if http else ""
+        modules = ""
+        if stream:
+            services += f"stream {{\n{stream}\n}}\n"
+            modules = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;"
         file = folder / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""
-        file.write_text(NGINX.format(folder=folder, user=user, http=http))
-        return self.start(name, [find("nginx"), "-p", str(folder), "-c", str(file)], port, cpu)
+        file.write_text(NGINX.format(folder=folder, user=user, services=services, modules=modules, files=self.files))
+        return self.start(name, [find("nginx"), "-p", str(folder), "-c", str(file)], port, cpus)
 
-    def proxy_nginx(self, name, hops):
-        chain = self.chain(hops)
-        http = "".join(NGINX_HOP.format(port=port, to=to, kept=CONNECTIONS_MAX) for port, to in chain)
-        return self.start_nginx(name, http, chain[0][0], self.proxy_cpu), chain[0][0]
+    def start_sink(self):
+        """The backend that reads whole request bodies before it answers; its port."""
+        if not self.sink:
+            port = free_ports(1)[0]
+            self.sink = (self.start("sink", [sys.executable, str(ROOT / "perf/sink.py"), str(port)], port, self.load_cpus), port)
+        return self.sink[1]
 
-    def proxy_ringgate(self, name, hops, binary):
-        chain = self.chain(hops)
-        file = self.folder / f"{name}.toml"
-        file.write_text(RINGGATE + "".join(RINGGATE_HOP.format(port=p, to=to, kept=CONNECTIONS_MAX) for p, to in chain))
-        process = self.start(name, [str(binary), "run", "-c", str(file)], chain[0][0], self.proxy_cpu)
-        return process, chain[0][0]
+    def body(self, size):
+        """The path under which the backend answers with so many bytes."""
+        file = self.bodies / str(size)
+        if not file.exists():
+            file.write_bytes(os.urandom(size))
+            file.chmod(0o644)
+        return f"/{size}"
 
-    def chain(self, hops):
-        """(own port, next port) of each hop; the last leads to the backend."""
-        ports = free_ports(hops) + [self.backend_port]
-        return list(zip(ports, ports[1:]))
+    def load_command(self, port, connections, seconds, path="/", script="get"):
+        cpus = ",".join(str(cpu) for cpu in sorted(self.load_cpus))
+        # wrk gives each thread the same number of connections, and forgets the rest.
+        threads = max(n for n in range(1, len(self.load_cpus) + 1) if connections % n == 0)
+        command = ["taskset", "-c", cpus, find("wrk"), "-t", str(threads), "-c", str(connections)]
+        return command + ["-d", f"{seconds}s", "-s", str(self.scripts[script]), f"http://127.0.0.1:{port}{path}"]
 
-    def load_command(self, port, connections, seconds):
-        command = ["taskset", "-c", str(self.load_cpu), find("wrk"), "-t", "1", "-c", str(connections)]
-        return command + ["-d", f"{seconds}s", "-s", str(self.wrk_report), f"http://127.0.0.1:{port}/"]
-
-    def load(self, port, connections, seconds):
+    def load(self, port, connections, seconds, path="/", script="get"):
         """One run of wrk: what it counted, and its own CPU seconds."""
         before = os.times()
-        done = subprocess.run(self.load_command(port, connections, seconds), capture_output=True, text=True, check=True)
+        command = self.load_command(port, connections, seconds, path, script)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         after = os.times()
         report = json.loads(done.stdout.strip().splitlines()[-1])
-        report["wrk_cpu"] = after.children_user - before.children_user + after.children_system - before.children_system
+        report["own_cpu"] = after.children_user - before.children_user + after.children_system - before.children_system
         return report
+
+    def latency(self, port, connections, seconds, rate=None):
+        """One run of oha, at a fixed rate with latency correction or as fast as it can."""
+        command = ["taskset", "-c", str(min(self.load_cpus)), find("oha"), "--no-tui", "--output-format", "json", "--worker-threads", "1",
+                   "-z", f"{seconds}s", "-c", str(connections), "--disable-compression"]
+        if rate:
+            command += ["-q", str(rate), "--latency-correction"]
+        before = os.times()
+        done = subprocess.run(command + [f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=True)
+        after = os.times()
+        report = json.loads(done.stdout)
+        us = lambda name: (report["latencyPercentiles"][name] or 0) * 1e6
+        # Requests under way at the deadline are no errors.
+        errors = sum(n for what, n in report["errorDistribution"].items() if "deadline" not in what)
+        requests = sum(report["statusCodeDistribution"].values())
+        bad = requests - report["statusCodeDistribution"].get("200", 0)
+        return {"requests": requests, "us": report["summary"]["total"] * 1e6, "errors": errors + bad,
+                "p50_us": us("p50"), "p99_us": us("p99"), "p99.9_us": us("p99.9"),
+                "own_cpu": after.children_user - before.children_user + after.children_system - before.children_system}
+
+    def backend_cpu(self):
+        return sum(cpu_seconds(self.backend.pid)) + (sum(cpu_seconds(self.sink[0].pid)) if self.sink else 0)
 
     def backend_accepts(self):
         """Connections that the backend ever took."""
@@ -197,6 +236,31 @@ class Rig:
             while piece := s.recv(4096):
                 answer += piece
         return int(answer.split(b"\r\n\r\n")[1].splitlines()[2].split()[0])
+
+    def sample(self, process, run):
+        """What `run` (a load) counted, with what the proxy, and everybody else on the machine, took meanwhile."""
+        accepts = self.backend_accepts()
+        user0, system0 = cpu_seconds(process.pid)
+        backend0 = self.backend_cpu()
+        (busy0, steal0), began = machine_busy(), time.monotonic()
+        load = run()
+        (busy1, steal1), took = machine_busy(), time.monotonic() - began
+        user1, system1 = cpu_seconds(process.pid)
+        backend = self.backend_cpu() - backend0
+        user, system = user1 - user0, system1 - system0
+        threads = ring_threads(process.pid)
+        return load | {
+            "user_s": user,
+            "cpu_s": user + system,
+            "peers_s": backend + load["own_cpu"],  # of the load and the backend
+            "per_second": load["requests"] * 1e6 / load["us"],
+            "busy": (user + system) / took,
+            "others": max(0.0, busy1 - busy0 - user - system - backend - load["own_cpu"]) / took,
+            "steal": (steal1 - steal0) / took,
+            "ring_threads": threads[0],
+            "control_ring_threads": threads[1],
+            "new_backend_connections": self.backend_accepts() - accepts - 1,
+        }
 
 
 def cpu_seconds(pid):
@@ -213,6 +277,30 @@ def children(pid):
     for task in Path(f"/proc/{pid}/task").iterdir():
         found += [int(child) for child in (task / "children").read_text().split()]
     return found
+
+
+def ring_threads(pid):
+    """Kernel threads that io_uring started because an operation could not be done without waiting: (for the workers' rings, for
+    that of the main thread, which writes files)."""
+    owners = [name.rpartition("-")[2] for task in Path(f"/proc/{pid}/task").iterdir() if (name := (task / "comm").read_text().strip()).startswith("iou-wrk-")]
+    control = owners.count(str(pid))
+    return len(owners) - control, control
+
+
+def memory(pid):
+    """Resident, proportional and anonymous bytes of a process and its children."""
+    sums = {"Rss": 0, "Pss": 0, "Anonymous": 0}
+    for each in [pid, *children(pid)]:
+        text = Path(f"/proc/{each}/smaps_rollup").read_text()
+        for key in sums:
+            sums[key] += int(re.search(rf"^{key}:\s+(\d+) kB", text, re.M)[1]) * 1024
+    return sums
+
+
+def kernel_memory():
+    """Bytes that the kernel uses for itself on the whole machine: sockets, polls, page tables."""
+    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return sum(int(fields[key].split()[0]) * 1024 for key in ("Slab", "PageTables", "KernelStack"))
 
 
 def machine_busy():
@@ -233,12 +321,35 @@ def binary(build):
 def machine():
     """What the figures were measured on."""
     model = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    version = lambda *command: subprocess.run(command, capture_output=True, text=True).stderr.strip()
+
+    def version(pattern, *command):
+        if not find(command[0]):
+            return "absent"
+        done = subprocess.run([find(command[0]), *command[1:]], capture_output=True, text=True)
+        found = re.search(pattern, done.stdout + done.stderr)
+        return found[1] if found else "unknown"
+
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     return {
         "cpus": len(model),
         "cpu": model[0] if model else "unknown",
         "kernel": os.uname().release,
-        "nginx": version(find("nginx"), "-v").rpartition("/")[2],
+        "nginx": version(r"nginx/([\d.]+)", "nginx", "-v"),
+        "haproxy": version(r"version ([\d.]+)", "haproxy", "-v"),
         "ringgate": commit,
+        "load_average_before": os.getloadavg(),
     }
+
+
+def status(binary, admin):
+    """What a ringgate says of itself over its admin socket."""
+    command = [str(binary), "status", "--json", "--admin", str(admin)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def save(name, result):
+    """Writes samples below perf/results; the file."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    file = RESULTS / time.strftime(f"{name}-%Y%m%d-%H%M%S.json")
+    file.write_text(json.dumps(result, indent=1, default=str))
+    return file

@@ -6,7 +6,7 @@ use crate::config::include::Parsed;
 use crate::config::plan::{self, Address, Plan, Upstream};
 use crate::config::report::{Place, Report};
 use crate::config::resolve::{Lookup, Resolver};
-use crate::config::settings::Settings;
+use crate::config::settings::{Settings, splice_min};
 use crate::config::value::{count, duration};
 use crate::limits;
 use std::collections::{BTreeMap, HashMap};
@@ -206,6 +206,7 @@ impl Builder<'_> {
             error_log: self.setting(*source, &file.error_log, None, error_log),
             admin: self.setting(*source, &file.admin, self.surroundings.admin_default(), admin),
             shutdown_timeout: self.setting(*source, &file.shutdown_timeout, shutdown, duration),
+            splice_min: self.setting(*source, &file.splice_min, Some(limits::SPLICE_MIN_DEFAULT), splice_min),
             listeners: Vec::new(),
             servers: Vec::new(),
             upstreams: Vec::new(),
@@ -220,6 +221,7 @@ impl Builder<'_> {
             ("error_log", &file.error_log),
             ("admin", &file.admin),
             ("shutdown_timeout", &file.shutdown_timeout),
+            ("splice_min", &file.splice_min),
         ];
         for (key, setting) in keys {
             if let Some(setting) = setting {

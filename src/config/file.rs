@@ -68,6 +68,8 @@ section! {
         admin: Setting,
         /// A duration.
         shutdown_timeout: Setting,
+        /// A size, or `"off"`.
+        splice_min: Setting,
         /// Paths and patterns, relative to this file.
         include: Option<Spanned<Many<Word>>>,
         /// `[upstream.NAME]`.

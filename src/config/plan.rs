@@ -31,6 +31,8 @@ pub struct Plan {
     pub admin: Option<PathBuf>,
     /// From SIGTERM to the end.
     pub shutdown_timeout: Duration,
+    /// Bytes certain to follow from which a body is spliced; `None`: bodies and streams are copied, never spliced.
+    pub splice_min: Option<u64>,
     /// At least one. Those of servers come before those of `[[tcp]]` sections.
     pub listeners: Vec<Listener>,
     /// All `[[server]]` sections, in file order.

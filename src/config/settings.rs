@@ -105,6 +105,20 @@ pub fn idle(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
+/// A size from which bodies are spliced, or `"off"`.
+pub fn splice_min(text: &str) -> Result<Option<u64>, String> {
+    match text {
+        "off" => Ok(None),
+        _ => match size(text).map_err(|error| format!("{error}, or \"off\""))? {
+            bytes if bytes < limits::SPLICE_WORTH => Err(format!(
+                "splicing less than {} bytes costs more than copying; write a larger size, or \"off\" for none",
+                limits::SPLICE_WORTH
+            )),
+            bytes => Ok(Some(bytes)),
+        },
+    }
+}
+
 /// A duration that something is waited for: with zero nothing would ever succeed.
 pub fn wait(text: &str) -> Result<Duration, String> {
     match duration(text)? {

@@ -648,6 +648,18 @@ const WHOLE: &[Row] = &[
         &["2:10: error: a location is a path, without a query; write [server.location.\"/a\"]"],
     ),
     (
+        "splice_min = \"1k\"\n[[server]]\nlocation.\"/\".proxy_pass = \"http://127.0.0.1:1\"",
+        &[
+            "1:14: error: splicing less than 4096 bytes costs more than copying; write a larger size, or \"off\" for none",
+        ],
+    ),
+    (
+        "splice_min = \"always\"\n[[server]]\nlocation.\"/\".proxy_pass = \"http://127.0.0.1:1\"",
+        &[
+            "1:14: error: \"always\" is not a size; write a number of bytes, or with k, m or g, such as \"10m\", or \"off\"",
+        ],
+    ),
+    (
         "workers = 0\nworker_connections = \"many\"\nerror_log = \"off\"\n[[server]]\nlocation.\"/\".proxy_pass = \"http://127.0.0.1:1\"",
         &[
             "1:11: error: 0 is out of range; write a number from 1 to 1024, or \"auto\"",
@@ -770,6 +782,15 @@ fn names_become_peers() {
             row("app.internal", "[Tcp(10.0.0.2:80)]", 1),
         ]
     );
+}
+
+#[test]
+fn splicing_begins_at_a_size_or_never() {
+    let of = |line: &str| {
+        plan(&format!("{line}\n[[server]]\nlocation.\"/\".proxy_pass = \"http://127.0.0.1:1\"")).splice_min
+    };
+    assert_eq!(of(""), Some(crate::limits::SPLICE_MIN_DEFAULT));
+    assert_eq!((of("splice_min = \"1m\""), of("splice_min = \"off\"")), (Some(1 << 20), None));
 }
 
 #[test]

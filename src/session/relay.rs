@@ -1,6 +1,6 @@
 //! Moving one body from one socket to another: the same function for requests and responses.
 
-use crate::limits::{BUFFER_SMALL, CHUNK_HEADROOM, CHUNK_TAILROOM, SPLICE_MIN, TURN_BUDGET};
+use crate::limits::{BUFFER_SMALL, CHUNK_HEADROOM, CHUNK_TAILROOM, TURN_BUDGET};
 use crate::proto::body::{Decoder, Encoder};
 use crate::proto::reason::Reason;
 use crate::proto::writer::Writer;
@@ -51,6 +51,8 @@ pub struct Relay<'a, D: Driver> {
     pub send_ms: u64,
     /// Bytes of data allowed in what is still to come; `None`: any.
     pub most: Option<u64>,
+    /// Bytes certain to follow from which they are spliced; `None`: never.
+    pub splice_min: Option<u64>,
     /// Raw bytes that were received already.
     pub carried: &'a [u8],
     /// Takes raw bytes that were received but belong to the next message.
@@ -74,7 +76,8 @@ impl<D: Driver> Relay<'_, D> {
                 readable.map_err(|Elapsed| Broken::ReadTimeout)?;
             }
             let remaining = self.decoder.remaining_length();
-            if let Some(certain) = remaining.filter(|&n| n >= SPLICE_MIN && self.carried.is_empty())
+            if let Some(certain) =
+                remaining.filter(|&n| self.splice_min.is_some_and(|min| n >= min) && self.carried.is_empty())
                 && let Some(pipe) = self.from.reactor().take_pipe()
             {
                 self.splice(pipe, certain).await?;

@@ -143,6 +143,7 @@ impl<D: Driver> Tunnel<'_, D> {
             if way.early.is_empty() {
                 way.from.readable().await; // an idle tunnel holds no buffer
                 if full >= 2
+                    && self.cx.plan.splice_min.is_some()
                     && let Some(pipe) = self.cx.reactor.take_pipe()
                 {
                     let before = way.moved.get();

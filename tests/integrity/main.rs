@@ -9,6 +9,7 @@ mod peers;
 mod pipelined;
 mod sizes;
 mod slow;
+mod threshold;
 mod together;
 
 use support::{Backend, Ringgate, Setup};

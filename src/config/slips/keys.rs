@@ -58,6 +58,7 @@ pub const KEYS: &[Key] = &[
     key("error_log", Word, &[Top], "error_log = \"/var/log/ringgate.log\""),
     key("admin", Word, &[Top], "admin = \"/run/ringgate.sock\""),
     key("shutdown_timeout", Word, &[Top], "shutdown_timeout = \"30s\""),
+    key("splice_min", Word, &[Top], "splice_min = \"256k\""),
     key("include", Words, &[Top], "include = [\"conf.d/*.toml\"]"),
     key("upstream", Sections, &[Top], "[upstream.backend]"),
     key("server", Sections, &[Top], "[[server]]"),

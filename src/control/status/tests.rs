@@ -34,6 +34,7 @@ fn plan() -> Plan {
         error_log: None,
         admin: None,
         shutdown_timeout: Duration::from_secs(1),
+        splice_min: None,
         listeners: vec![
             listener(Address::Tcp("127.0.0.1:8080".parse().unwrap()), http()),
             listener(Address::Unix("/run/x.sock".into()), http()),

@@ -475,7 +475,7 @@ fn one_group_may_not_hold_all_exchanges() {
 /// of the next message goes with it.
 #[test]
 fn large_bodies_are_spliced_exactly_to_their_end() {
-    let body: Vec<u8> = (0..crate::limits::SPLICE_MIN as u32 + 5000).map(|i| ((i * 31) >> 3) as u8).collect();
+    let body: Vec<u8> = (0..crate::limits::SPLICE_MIN_DEFAULT as u32 + 5000).map(|i| ((i * 31) >> 3) as u8).collect();
     for seed in 0..if cfg!(miri) { 1 } else { 12 } {
         let faults = Faults {
             read_most: [0, 10_007, 70_000][(seed % 3) as usize],
