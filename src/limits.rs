@@ -51,6 +51,13 @@ pub const UPSTREAM_EXCHANGES_MAX: u32 = BUFFERS_SMALL_MAX / EXCHANGE_BUFFERS / 4
 /// Large buffers of one worker: 32 MiB. An exchange that gets none goes on with its small ones.
 pub const BUFFERS_LARGE_MAX: u32 = 512;
 
+/// Bytes of idle buffers from which on they are given back: what is less may be wanted again in a moment.
+pub const TRIM_WORTH: usize = 1024 * 1024;
+/// Buffers given back in one step, one step per tick: some 5 MB, one to two milliseconds of the kernel's work.
+pub const TRIM_STEP: usize = 256;
+/// Tasks fewer than at the peak from which on their memory is given back: some 1.4 MB.
+pub const TASKS_WORTH: usize = 512;
+
 /// Bytes of a pooled pipe. A pipe of the default 64 KiB has 16 slots, and a segment may use a whole one for 1448 bytes.
 pub const PIPE_BYTES: usize = 256 * 1024;
 /// Pipes of one worker. 16 workers x 16 x 256 KiB are the 64 MiB that an unprivileged user may have (pipe-user-pages-soft).

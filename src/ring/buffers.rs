@@ -6,7 +6,8 @@
 //!
 //! A lease carries its owner, which the socket checks at send: no bytes of one client ever reach another.
 
-use crate::limits::{BUFFER_LARGE, BUFFER_SMALL};
+use super::memory::shrink;
+use crate::limits::{BUFFER_LARGE, BUFFER_SMALL, TRIM_WORTH};
 use slab::Slab;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -38,13 +39,15 @@ struct Stock {
     most: u32,
     /// Leases out.
     out: u32,
-    /// The fewest free buffers since the last trim: so many were of no use.
+    /// The fewest free buffers since the last look: so many were of no use.
     idle: usize,
+    /// Of these, how many are to go.
+    surplus: usize,
 }
 
 impl Stock {
     fn new(most: u32) -> Self {
-        Self { free: Vec::new(), promised: 0, most, out: 0, idle: 0 }
+        Self { free: Vec::new(), promised: 0, most, out: 0, idle: 0, surplus: 0 }
     }
 
     fn take(&mut self, bytes: usize) -> Box<[u8]> {
@@ -59,11 +62,22 @@ impl Stock {
         self.free.push(buffer);
     }
 
-    fn trim(&mut self) {
-        let keep = self.free.len() - self.idle.min(self.free.len());
-        self.free.truncate(keep);
-        self.free.shrink_to(keep);
+    fn look(&mut self, worth: usize) {
+        self.surplus = if self.idle >= worth { self.idle } else { 0 };
         self.idle = self.free.len();
+    }
+
+    /// Frees at most so many of the surplus; how many it were.
+    fn trim(&mut self, most: usize) -> usize {
+        let count = self.surplus.min(most).min(self.free.len());
+        self.surplus -= count;
+        let keep = self.free.len() - count;
+        self.free.truncate(keep);
+        if self.surplus == 0 {
+            self.free.shrink_to(keep);
+        }
+        self.idle = self.idle.min(keep);
+        count
     }
 }
 
@@ -178,11 +192,24 @@ impl Buffers {
         (pool.small.out, pool.large.out, pool.waiters.len())
     }
 
-    /// Gives memory that lay idle since the last call back to the allocator.
-    pub fn trim(&self) {
+    /// Decides what is to go: buffers that nobody used since the last look, if they are worth a megabyte.
+    pub fn look(&self) {
         let mut pool = self.0.borrow_mut();
-        pool.small.trim();
-        pool.large.trim();
+        pool.small.look(TRIM_WORTH / BUFFER_SMALL);
+        pool.large.look(TRIM_WORTH / BUFFER_LARGE);
+    }
+
+    /// Frees at most so many of these; how many it were.
+    pub fn trim(&self, most: usize) -> usize {
+        let mut pool = self.0.borrow_mut();
+        let small = pool.small.trim(most);
+        let count = small + pool.large.trim(most - small);
+        if count > 0 {
+            shrink(&mut pool.promises);
+            let waiting = pool.waiters.len();
+            pool.waiters.shrink_to(waiting);
+        }
+        count
     }
 }
 
@@ -423,12 +450,19 @@ mod tests {
 
     #[test]
     fn idle_memory_is_given_back() {
-        let buffers = Buffers::new(8, 0);
-        let reservation = try_reserve(&buffers, 8).unwrap();
-        drop((0..8).map(|_| reservation.take()).collect::<Vec<_>>());
-        buffers.trim(); // begins a period
-        drop((reservation.take(), reservation.take()));
-        buffers.trim();
-        assert_eq!(buffers.0.borrow().small.free.len(), 2, "two were in use during the period");
+        let worth = (TRIM_WORTH / BUFFER_SMALL) as u32;
+        let buffers = Buffers::new(worth + 3, 0);
+        let reservation = try_reserve(&buffers, worth + 3).unwrap();
+        drop((0..worth + 3).map(|_| reservation.take()).collect::<Vec<_>>());
+        buffers.look(); // begins a period
+        assert_eq!(buffers.trim(1000), 0);
+        drop((0..3).map(|_| reservation.take()).collect::<Vec<_>>());
+        buffers.look();
+        assert_eq!(buffers.trim(10), 10, "in steps");
+        assert_eq!(buffers.trim(1000), worth as usize - 10);
+        assert_eq!(buffers.0.borrow().small.free.len(), 3, "three were in use during the period");
+        buffers.look();
+        buffers.look();
+        assert_eq!(buffers.trim(1000), 0, "what is left is not worth it");
     }
 }

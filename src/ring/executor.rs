@@ -5,6 +5,8 @@
 //! list; waking from another thread goes through the worker's [`Mailbox`].
 
 use super::driver::Notify;
+use super::memory::shrink;
+use crate::limits::TASKS_WORTH;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -147,6 +149,8 @@ pub struct Executor {
     ready: RefCell<VecDeque<usize>>,
     scratch: RefCell<Vec<u64>>,
     next_generation: Cell<u32>,
+    /// The most tasks since memory was last given back.
+    peak: Cell<usize>,
     panics: Cell<u64>,
     /// What the latest of them said, until somebody takes it; at most [`PANICS_KEPT`].
     panic_messages: RefCell<Vec<String>>,
@@ -171,6 +175,7 @@ impl Executor {
             ready: RefCell::default(),
             scratch: RefCell::default(),
             next_generation: Cell::new(0),
+            peak: Cell::new(0),
             panics: Cell::new(0),
             panic_messages: RefCell::default(),
         }
@@ -186,6 +191,7 @@ impl Executor {
         let generation = self.next_generation.get() & ((1 << GENERATION_BITS) - 1);
         self.next_generation.set(generation + 1);
         let slot = self.tasks.borrow_mut().insert(Task { generation, queued: true, future: Some(Box::pin(future)) });
+        self.peak.set(self.peak.get().max(self.len()));
         assert!(slot < 1 << SLOT_BITS, "a waker names at most 2^26 tasks");
         self.ready.borrow_mut().push_back(slot);
     }
@@ -198,6 +204,19 @@ impl Executor {
     /// No task is alive.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Frees the tables' unused end if a crowd has gone; whether it has.
+    pub(super) fn shrink(&self) -> bool {
+        let gone = self.peak.get() >= self.len() + TASKS_WORTH;
+        if gone {
+            self.peak.set(self.len());
+            shrink(&mut self.tasks.borrow_mut());
+            self.scratch.borrow_mut().shrink_to_fit();
+            WOKEN.with_borrow_mut(Vec::shrink_to_fit);
+            self.ready.borrow_mut().shrink_to_fit();
+        }
+        gone
     }
 
     /// Tasks that panicked since the start.

@@ -13,6 +13,7 @@
 pub mod buffers;
 pub mod driver;
 pub mod executor;
+mod memory;
 mod ops;
 mod pipes;
 mod reactor;

@@ -2,6 +2,7 @@
 //! a slot; dropping a future or a socket handle only makes the answer uninteresting.
 
 use super::buffers::Lease;
+use super::memory::shrink;
 use super::sockaddr::KernelAddress;
 use slab::Slab;
 
@@ -89,6 +90,10 @@ impl Ops {
     /// Frees the slot: only after the last completion.
     pub(super) fn remove(&mut self, index: u32) -> Op {
         self.slots.remove(index as usize).op
+    }
+
+    pub(super) fn shrink(&mut self) {
+        shrink(&mut self.slots);
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,6 +3,7 @@
 //! A deadline fires within one tick after it. Moving a deadline later is one store (the entry stays in its old slot and is
 //! put back when that slot comes round), because almost every deadline of a proxy is moved before it fires.
 
+use super::memory::shrink;
 use crate::limits::TICK;
 use slab::Slab;
 use std::cell::RefCell;
@@ -131,6 +132,13 @@ impl Timers {
     /// When the loop must turn next, in milliseconds of the same clock. It may find nothing due then (lazy entries).
     pub fn next(&self) -> Option<u64> {
         self.0.borrow().next()
+    }
+
+    /// Frees memory that a crowd once needed.
+    pub(super) fn shrink(&self) {
+        let mut wheel = self.0.borrow_mut();
+        shrink(&mut wheel.entries);
+        wheel.slots.iter_mut().for_each(Vec::shrink_to_fit);
     }
 
     /// Timers alive.

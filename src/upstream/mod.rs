@@ -124,8 +124,6 @@ impl<D: Driver> Upstreams<D> {
                 }
                 Err(Elapsed) => {
                     self.expire();
-                    self.reactor.buffers().trim();
-                    self.reactor.trim_pipes();
                     timer.set(1000);
                 }
             }

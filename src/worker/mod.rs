@@ -184,6 +184,7 @@ fn run(
     reactor.spawn(handover::receive(cx.clone(), handover.clone(), accept::Accepting::new(&accepting)));
     reactor.spawn(upstreams.clone().tend());
     reactor.spawn(parking::tend(cx.clone()));
+    reactor.spawn(reactor.clone().tidy());
     let _ = ready.send(Ok(reactor.mailbox()));
     let stats = &stats.workers[worker];
     let ended = turn_until_done(&reactor, &cx, stats, &orders, &accepting);

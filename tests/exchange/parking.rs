@@ -128,3 +128,16 @@ fn a_drain_still_answers_parked_connections_and_then_closes_them() {
     clients.iter_mut().for_each(Client::expect_fin);
     assert!(ringgate.wait_exit(Duration::from_secs(20)).success());
 }
+
+/// Found by hand: a worker that was cut short with connections parked panicked at its end.
+#[test]
+fn a_worker_that_is_cut_short_closes_them() {
+    let (_backend, mut ringgate) = start("shutdown_timeout = \"100ms\"");
+    let mut clients: Vec<_> = (0..10).map(|_| ringgate.client()).collect();
+    clients.iter_mut().for_each(ask);
+    wait_parked(&ringgate, 10);
+    ringgate.signal("TERM");
+    clients.iter_mut().for_each(|client| assert!(client.try_response_to("GET").is_err(), "nobody asked"));
+    assert!(ringgate.wait_exit(Duration::from_secs(20)).success());
+    assert!(!ringgate.log().contains("panicked"), "{}", ringgate.log());
+}

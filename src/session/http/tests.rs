@@ -11,6 +11,9 @@ use crate::upstream::Upstreams;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// What a worker does for itself: tending pools, parked connections and memory.
+const OWN_TASKS: usize = 3;
+
 struct House {
     driver: Scripted,
     reactor: Reactor<Scripted>,
@@ -36,8 +39,10 @@ impl House {
         let stats = Arc::new(Stats::new(&plan, 1));
         let upstreams = Rc::new(Upstreams::new(reactor.clone(), &plan, stats.clone(), 0).expect("plain addresses"));
         reactor.spawn(upstreams.clone().tend());
+        reactor.spawn(reactor.clone().tidy());
         let (log, _) = log::channel(log::Level::Info);
         let cx = Rc::new(Context::new(reactor.clone(), plan, upstreams, stats.clone(), 0, log));
+        reactor.spawn(super::parking::tend(cx.clone()));
         Self { driver, reactor, cx, stats }
     }
 
@@ -81,16 +86,17 @@ impl House {
     fn idle_but(&self, client: Descriptor, pooled: usize) {
         self.until("the client is idle", |house| {
             let gauges = house.reactor.gauges();
-            (gauges.tasks, gauges.buffers_small, gauges.sockets) == (2, 0, pooled + 1)
+            let clients = gauges.tasks + house.cx.parking.len() - OWN_TASKS;
+            (clients, gauges.buffers_small, gauges.sockets) == (1, 0, pooled + 1)
         });
         assert!(!self.driver.world().end(client).closed);
     }
 
-    /// Nothing is left but the worker's own: `tend` and its timer, and pooled connections.
+    /// Nothing is left but the worker's own tasks, and pooled connections.
     fn idle(&self, pooled: usize) {
         self.until("everything is given back", |house| {
             let gauges = house.reactor.gauges();
-            (gauges.tasks, gauges.op_slots, gauges.buffers_small, gauges.buffers_large) == (1, 0, 0, 0)
+            (gauges.tasks, gauges.op_slots, gauges.buffers_small, gauges.buffers_large) == (OWN_TASKS, 0, 0, 0)
                 && gauges.sockets == pooled
         });
         assert_eq!(self.reactor.gauges().stale_completions, 0);
@@ -102,6 +108,7 @@ impl Drop for House {
     /// Tasks hold the reactor that holds them: as a worker does at its end.
     fn drop(&mut self) {
         if !std::thread::panicking() {
+            super::parking::close_all(&self.cx);
             self.cx.upstreams.close_idle();
             self.reactor.finish(1000).expect("a scripted ring does not fail");
             assert_eq!((self.reactor.gauges().tasks, self.reactor.gauges().sockets), (0, 0));
