@@ -181,6 +181,8 @@ pub const TIME_MAX: u64 = 366 * 86_400_000;
 pub const SQ_ENTRIES: u32 = 256;
 /// Entries of a completion queue: an overflow is slow and ends multishot requests. 16384 x 16 B = 256 KiB per worker.
 pub const CQ_ENTRIES: u32 = 16_384;
+/// Entries of the control plane's ring: it writes one thing at a time, and memory for rings is bounded where users are not root.
+pub const CONTROL_RING_ENTRIES: u32 = 16;
 /// Completions taken in one turn: replies leave only at the next enter.
 pub const COMPLETIONS_PER_TURN: usize = 256;
 /// Tasks polled in one turn, for the same reason.
@@ -188,6 +190,12 @@ pub const TASKS_PER_TURN: usize = 256;
 
 // ---- The control plane -------------------------------------------------------------------------------------------------
 
+/// Descriptors of the control plane: log, admin socket, ring, polls, signals. Eleven in quiet; the rest is for who asks for the status.
+pub const CONTROL_DESCRIPTORS: u64 = 16;
+/// Descriptors of a worker beside its listeners: its ring and what wakes it.
+pub const WORKER_DESCRIPTORS: u64 = 2;
+/// Descriptors without which starting makes no sense: a handful of connections.
+pub const SPARE_DESCRIPTORS: u64 = 8;
 /// Log lines waiting for the writer; beyond it they are dropped and counted.
 pub const LOG_QUEUE_MAX: usize = 4096;
 /// Bytes that the log writer gathers for one write.

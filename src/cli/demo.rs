@@ -6,16 +6,14 @@ mod load;
 mod show;
 
 use super::fileless::Method;
-use super::{fail, sockets};
+use super::{fail, serve, sockets};
 use crate::config;
 use crate::config::plan::Address;
-use crate::control;
 use crate::log::Level;
 use crate::worker::Workers;
 use backends::Backend;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// The options of `demo`.
 #[derive(Debug, clap::Args)]
@@ -49,11 +47,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
     };
     let text = configuration(&arguments, &listen, &backends);
     let plan = match config::load_str("demo", &text) {
-        Ok(loaded) => Arc::new(loaded.plan),
+        Ok(loaded) => loaded.plan,
         Err(errors) => return fail(format_args!("the demo cannot be run:\n{errors}")),
     };
     // Only what goes wrong is logged: the table has the terminal.
-    control::run(plan, Level::Warn, move |workers| begin(workers, &arguments, backends))
+    serve(plan, Level::Warn, move |workers| begin(workers, &arguments, backends))
 }
 
 /// Shows the introduction, starts table and load; what it returns ends both.

@@ -1,14 +1,13 @@
 //! What `proxy` and `tcp` share: balancing with no file at all. The command line becomes the configuration that one would have
 //! written.
 
-use super::{counted, fail, print, sockets, tell};
+use super::{counted, fail, print, serve, sockets, tell};
 use crate::config;
-use crate::control::{self, status};
+use crate::control::status;
 use crate::log::Level;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// The options.
 #[derive(Debug, clap::Args)]
@@ -67,7 +66,7 @@ pub fn run(arguments: &Arguments, form: Form) -> ExitCode {
         Err(errors) => return fail(format_args!("this cannot be run:\n{errors}")),
     };
     loaded.warnings.iter().for_each(|warning| tell(warning.trim_end()));
-    control::run(Arc::new(loaded.plan), Level::Info, |workers| {
+    serve(loaded.plan, Level::Info, |workers| {
         let upstream = &workers.plan.upstreams[0];
         let listening: Vec<_> = workers.plan.listeners.iter().map(status::url).collect();
         let (method, servers) = (status::balance(upstream.balance), counted(upstream.peers.len(), "server"));

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+mod doctor;
 mod fileless;
 pub mod init;
 pub mod locate;
@@ -12,11 +13,15 @@ mod status;
 mod table;
 mod tcp;
 
-use crate::log::tell;
+use crate::config::plan::Plan;
+use crate::control;
+use crate::log::{Level, tell};
+use crate::worker::{self, Workers};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// A load balancer for Linux: thread per core, io_uring, configured with nginx's words.
 #[derive(Debug, Parser)]
@@ -45,6 +50,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Show what a running ringgate does
     Status(status::Arguments),
+    /// Examine this host: can ringgate run, how well, and what would mend it
+    Doctor(doctor::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -64,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Tcp(arguments) => tcp::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     }
 }
 
@@ -77,6 +85,15 @@ fn print(text: &str) {
 fn fail(message: impl std::fmt::Display) -> ExitCode {
     tell(&format!("ringgate: {message}"));
     ExitCode::FAILURE
+}
+
+/// Runs until a signal; returns only if that cannot be, having said why and what mends it.
+fn serve<D>(plan: Plan, least: Level, on_ready: impl FnOnce(&Workers) -> D) -> ExitCode
+where
+    D: FnOnce() + 'static,
+{
+    let workers = worker::count(&plan);
+    fail(doctor::explain(control::run(Arc::new(plan), least, on_ready), workers))
 }
 
 /// `1 server`, `2 servers`.
@@ -111,6 +128,8 @@ mod tests {
             "status",
             "status --json --admin /run/x.sock",
             "status -c a.toml",
+            "doctor",
+            "doctor --json -c a.toml",
         ];
         let bad = [
             "",

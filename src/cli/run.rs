@@ -1,12 +1,10 @@
 //! `ringgate run`: a configuration, until a signal ends it.
 
-use super::{fail, locate, tell};
+use super::{fail, locate, serve, tell};
 use crate::config;
-use crate::control;
 use crate::log::Level;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Loads and runs. Nothing runs unless everything loads.
 pub fn run(config: Option<&Path>) -> ExitCode {
@@ -17,7 +15,7 @@ pub fn run(config: Option<&Path>) -> ExitCode {
     match config::load(&path) {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|warning| tell(warning.trim_end()));
-            control::run(Arc::new(loaded.plan), Level::Info, |_| || ())
+            serve(loaded.plan, Level::Info, |_| || ())
         }
         Err(errors) => {
             tell(errors.to_string().trim_end());

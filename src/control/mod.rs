@@ -5,17 +5,19 @@
 //! nobody reads, say). So this process never leaves by dropping: it flushes the log for a bounded time and exits.
 
 pub mod admin;
+pub mod files;
 pub mod signals;
 pub mod status;
 
-use crate::config::plan::Plan;
+use crate::config::plan::{Address, Plan};
+use crate::limits::CONTROL_RING_ENTRIES;
 use crate::log::{self, Level, LogReceiver, LogSender};
-use crate::worker::{self, Workers};
+use crate::worker::{self, StartError, Workers};
 use admin::{AdminSocket, SocketFile};
 use signals::{Asked, Signals};
 use status::{Process, State};
 use std::cell::Cell;
-use std::process::ExitCode;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,34 +26,52 @@ use std::time::{Duration, Instant, SystemTime};
 const WATCH: Duration = Duration::from_millis(500);
 const WATCH_DRAINING: Duration = Duration::from_millis(10);
 
-/// Entries of the control plane's ring: it writes one thing at a time, and memory for rings is bounded where users are not root.
-const RING_ENTRIES: u32 = 16;
+/// Why nothing was started.
+#[derive(Debug)]
+pub enum NotStarted {
+    /// There is no io_uring for us, or not for all workers: what the kernel said.
+    Ring(std::io::Error),
+    /// Too few descriptors may be open: how many may, and how many it takes.
+    Files { limit: u64, needed: u64 },
+    /// Somebody who is not root may not listen on this port.
+    LowPort { message: String, port: u16 },
+    /// Anything else, for a person.
+    Other(String),
+}
+
+impl From<StartError> for NotStarted {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Ring(unavailable) => Self::Ring(unavailable.error),
+            StartError::Listen(Address::Tcp(address), ref why) if why.kind() == ErrorKind::PermissionDenied => {
+                Self::LowPort { message: error.to_string(), port: address.port() }
+            }
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<String> for NotStarted {
+    fn from(error: String) -> Self {
+        Self::Other(error)
+    }
+}
 
 /// Runs `plan` until a signal ends it. Returns only if it could not start; otherwise the process ends here, with code 0 after a drain,
 /// 1 after a second signal or when no worker is left.
 ///
 /// Lines that matter less than `least` are not logged. `on_ready` is called when all listeners listen; what it returns is called
 /// when the drain begins.
-pub fn run<D>(plan: Arc<Plan>, least: Level, on_ready: impl FnOnce(&Workers) -> D) -> ExitCode
+pub fn run<D>(plan: Arc<Plan>, least: Level, on_ready: impl FnOnce(&Workers) -> D) -> NotStarted
 where
     D: FnOnce() + 'static,
 {
-    raise_file_limit();
     let (log, lines) = log::channel(least);
-    let started = log::open(plan.error_log.as_deref()).and_then(|target| {
-        let admin = plan.admin.as_deref().map(AdminSocket::bind).transpose()?;
-        let workers = worker::start(plan.clone(), log.clone()).map_err(|error| error.to_string())?;
-        // After the workers: where io_uring is forbidden, they name the cause and the cure.
-        let runtime = tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES))
-            .map_err(|error| format!("the control plane cannot start: {error}"))?;
-        Ok((target, admin, workers, runtime))
-    });
-    let (target, admin, workers, runtime) = match started {
+    let (target, admin, workers, runtime) = match start(&plan, &log) {
         Ok(started) => started,
         Err(error) => {
             lines.drain_to(&mut std::io::stderr());
-            log::tell(&format!("ringgate: {error}"));
-            return ExitCode::FAILURE;
+            return error;
         }
     };
     runtime.block_on(async move {
@@ -79,12 +99,21 @@ where
     })
 }
 
-/// The soft limit on open files is often 1024, for programs that use select(2); a balancer needs two per request.
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit); // as far as it goes
+type Started = (std::fs::File, Option<AdminSocket>, Workers, tokio_uring::Runtime);
+
+/// Everything that may fail before the first connection.
+fn start(plan: &Arc<Plan>, log: &LogSender) -> Result<Started, NotStarted> {
+    // Asked first: the libraries of the control plane panic when descriptors run out while they start.
+    let needed = files::needed(plan, files::open_now()).to_start;
+    if let Some(limit) = files::raise_limit().filter(|&limit| limit < needed) {
+        return Err(NotStarted::Files { limit, needed });
+    }
+    let target = log::open(plan.error_log.as_deref())?;
+    let admin = plan.admin.as_deref().map(AdminSocket::bind).transpose()?;
+    let workers = worker::start(plan.clone(), log.clone())?;
+    let runtime = tokio_uring::Runtime::new(tokio_uring::builder().entries(CONTROL_RING_ENTRIES));
+    let runtime = runtime.map_err(NotStarted::Ring)?;
+    Ok((target, admin, workers, runtime))
 }
 
 /// Starts what runs beside the workers.

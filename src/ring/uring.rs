@@ -1,11 +1,13 @@
 //! The driver for earnest: one io_uring, created on the thread that uses it.
 
+pub mod trial;
+
 use super::driver::{Completion, Descriptor, Domain, Driver, Notify, Operation, PipeEnds, Shutdown};
 use crate::limits;
 use io_uring::{IoUring, opcode, squeue, types};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
 /// user_data of the poll on our own eventfd. Op slots never use it: their generations start at one.
@@ -23,38 +25,16 @@ pub struct Uring {
     random: u64,
 }
 
-/// Why io_uring cannot be used here, for a person.
+/// io_uring cannot be used here. `cli::doctor` finds out why.
 #[derive(Debug)]
 pub struct Unavailable {
-    /// What setup said.
+    /// What the kernel said.
     pub error: io::Error,
 }
 
 impl std::fmt::Display for Unavailable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "io_uring cannot be used: {}", self.error)?;
-        let sysctl = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
-        match self.error.raw_os_error() {
-            Some(libc::EPERM) if matches!(sysctl.trim(), "1" | "2") => {
-                write!(
-                    f,
-                    "; the sysctl kernel.io_uring_disabled is {}: `sysctl -w kernel.io_uring_disabled=0` allows it",
-                    sysctl.trim()
-                )
-            }
-            Some(libc::EPERM | libc::ENOSYS) => write!(
-                f,
-                "; a seccomp profile forbids it (Docker and Podman do by default: start the container with a profile that allows io_uring_*), or the kernel lacks it (Linux 6.1 or later is needed)"
-            ),
-            Some(libc::EINVAL) => write!(f, "; the kernel is too old: Linux 6.1 or later is needed"),
-            Some(libc::ENOMEM) => {
-                write!(
-                    f,
-                    "; the limit on locked memory is used up: raise it with `ulimit -l unlimited` or LimitMEMLOCK=infinity"
-                )
-            }
-            _ => Ok(()),
-        }
+        write!(f, "io_uring cannot be used: {}", self.error)
     }
 }
 
@@ -89,7 +69,10 @@ impl Uring {
         // SAFETY: `wake` was just created and nobody else owns it.
         let wake = Arc::new(unsafe { OwnedFd::from_raw_fd(wake) });
         let random = ahash::RandomState::new().hash_one(wake.as_raw_fd()) | 1;
-        Ok(Self { ring, wake, wake_armed: false, failed: None, random })
+        let mut uring = Self { ring, wake, wake_armed: false, failed: None, random };
+        // A filter may allow the setup and forbid the use: better told now than by a worker that dies at its first turn.
+        uring.enter(0, None).map_err(|error| Unavailable { error })?;
+        Ok(uring)
     }
 
     fn push(&mut self, entry: squeue::Entry) {
@@ -154,6 +137,22 @@ fn splice(from: Descriptor, to: Descriptor, most: usize, flags: u32) -> io::Resu
     let flags = flags | libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
     // SAFETY: no offsets are passed, and the kernel touches no memory of ours.
     check(unsafe { libc::splice(from.0, std::ptr::null_mut(), to.0, std::ptr::null_mut(), most, flags) } as i64)
+}
+
+/// Its ends for reading and writing, and how many bytes it holds: `bytes`, or fewer.
+fn pipe(bytes: usize) -> io::Result<(OwnedFd, OwnedFd, usize)> {
+    let mut ends = [0i32; 2];
+    // SAFETY: the kernel writes two descriptors into the array.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
+    // SAFETY: both were just created and nobody else owns them.
+    let [read, write] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
+    // EPERM beyond the user's soft limit: the pipe keeps what it has, which F_GETPIPE_SZ tells.
+    // SAFETY: no memory arguments, and the descriptor is ours.
+    let granted = unsafe {
+        libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, bytes as libc::c_int);
+        libc::fcntl(write.as_raw_fd(), libc::F_GETPIPE_SZ)
+    };
+    Ok((read, write, usize::try_from(granted).unwrap_or(4096)))
 }
 
 fn set_option<T>(socket: Descriptor, level: i32, name: i32, value: &T) -> io::Result<()> {
@@ -289,17 +288,8 @@ impl Driver for Uring {
     }
 
     fn pipe(&mut self, bytes: usize) -> io::Result<PipeEnds> {
-        let mut ends = [0i32; 2];
-        // SAFETY: the kernel writes two descriptors into the array.
-        check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
-        // EPERM beyond the user's soft limit: the pipe keeps what it has, which F_GETPIPE_SZ tells.
-        // SAFETY: no memory arguments, and the descriptor is ours.
-        let granted = unsafe {
-            libc::fcntl(ends[1], libc::F_SETPIPE_SZ, bytes as libc::c_int);
-            libc::fcntl(ends[1], libc::F_GETPIPE_SZ)
-        };
-        let capacity = usize::try_from(granted).unwrap_or(4096);
-        Ok(PipeEnds { read: Descriptor(ends[0]), write: Descriptor(ends[1]), capacity })
+        let (read, write, capacity) = pipe(bytes)?;
+        Ok(PipeEnds { read: Descriptor(read.into_raw_fd()), write: Descriptor(write.into_raw_fd()), capacity })
     }
 
     fn splice_in(&mut self, from: Descriptor, pipe: Descriptor, most: usize) -> io::Result<usize> {
