@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "perf" / "results"
 TICK = os.sysconf("SC_CLK_TCK")
+CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 MIB = 1024 * 1024
 SMALL = "x" * 127 + "\\n"  # 128 bytes as nginx's configuration spells them
 
@@ -67,6 +68,18 @@ NGINX_BACKEND = """
   }}
   server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
 """
+
+
+def own_network(congestion):
+    """Goes on in a network namespace of its own, where TCP's congestion control is this one (root). The machine's stays as it is."""
+    if CONGESTION.read_text().strip() == congestion:
+        return
+    if os.environ.get("RINGGATE_PERF_NETWORK"):
+        sys.exit(f"this kernel lets a network namespace not choose {congestion}; reno it always does")
+    need("unshare", "ip")
+    os.environ["RINGGATE_PERF_NETWORK"] = "own"
+    setup = f"ip link set lo up && echo {congestion} > {CONGESTION}; exec \"$@\""
+    os.execvp("unshare", ["unshare", "--net", "sh", "-c", setup, "sh", sys.executable, *sys.argv])
 
 
 def need(*programs):
@@ -337,6 +350,7 @@ def machine():
         "nginx": version(r"nginx/([\d.]+)", "nginx", "-v"),
         "haproxy": version(r"version ([\d.]+)", "haproxy", "-v"),
         "ringgate": commit,
+        "congestion": CONGESTION.read_text().strip(),
         "load_average_before": os.getloadavg(),
     }
 
