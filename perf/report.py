@@ -2,7 +2,7 @@
 
 import statistics
 
-UNITS = {"us": "us per request", "s/GB": "CPU s per GB"}
+UNITS = {"us": "CPU us per request", "s/GB": "CPU s per GB"}
 BASE, CONTROL, OURS = "nginx", "nginx again", "ringgate"
 
 
@@ -150,7 +150,7 @@ def bars(axes, title, names, values, spread, label):
     errors = None
     if spread:
         errors = [[max(0, v - low) for v, (low, _) in zip(values, spread)], [max(0, high - v) for v, (_, high) in zip(values, spread)]]
-    axes.barh(places, values, color=[COLORS.get(name, "#888888") for name in names], xerr=errors, ecolor="#444444", capsize=2)
+    axes.barh(places, values, color=[COLORS.get(name.partition(",")[0], "#888888") for name in names], xerr=errors, ecolor="#444444", capsize=2)
     axes.set_yticks(places, names, fontsize=8)
     axes.invert_yaxis()
     axes.set_title(title, fontsize=9)
@@ -177,7 +177,7 @@ def plot_comparison(result, file):
                 continue
             rows, key = run["summary"]["rows"], "p99_us" if scenario == "latency" else "cost"
             scale = 1000 if scenario == "latency" else 1
-            label = f"p99 ms at {run['rate']:,}/s" if scenario == "latency" else UNITS[entry["unit"]] + " (CPU)" * (entry["unit"] == "us")
+            label = f"p99 ms at {run['rate']:,}/s" if scenario == "latency" else UNITS[entry["unit"]]
             values = [r[key] / scale for r in rows.values()]
             panels.append((title, list(rows), values, [(r[f"{key}_min"] / scale, r[f"{key}_max"] / scale) for r in rows.values()], label))
     columns = min(3, len(panels))
