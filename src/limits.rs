@@ -62,8 +62,8 @@ pub const TASKS_WORTH: usize = 512;
 pub const PIPE_BYTES: usize = 256 * 1024;
 /// Pipes of one worker. 16 workers x 16 x 256 KiB are the 64 MiB that an unprivileged user may have (pipe-user-pages-soft).
 pub const PIPES_MAX: u32 = 16;
-/// Bytes certain to follow from which a body is spliced instead of copied. In the prototypes both cost the same at 64 KiB, and at
-/// 1 MiB splicing 0.16 against 0.25 CPU-seconds per GB; between them nothing is measured yet. `splice_min` overrides.
+/// Bytes certain to follow from which a body is spliced instead of copied. At 64 KiB both cost the same, from 256 KiB on splicing at
+/// most 0.75 of copying; 128 KiB depends on the backend (perf/README.md). `splice_min` overrides.
 pub const SPLICE_MIN_DEFAULT: u64 = 256 * 1024;
 /// Bytes below which a splice of a passthrough stream was not worth its two calls; after a few such it copies again. HAProxy: 4096.
 pub const SPLICE_WORTH: u64 = 4096;
