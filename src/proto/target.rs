@@ -56,7 +56,46 @@ fn strip_scheme(target: &str) -> Option<&str> {
 }
 
 /// RFC 3986 3.2.2 uri-host and port, without userinfo (RFC 9110 4.2.4: it deceives readers).
+#[inline]
 pub(super) fn parse_authority(bytes: &[u8]) -> Result<Authority<'_>, Reason> {
+    match plain_authority(bytes) {
+        Some(authority) => Ok(authority),
+        None => parse_any_authority(bytes),
+    }
+}
+
+/// What nearly all clients send: small letters, digits, '-', single dots, and perhaps a port. `None`: something else.
+fn plain_authority(bytes: &[u8]) -> Option<Authority<'_>> {
+    let mut before = b'.';
+    let mut end = bytes.len();
+    for (at, &byte) in bytes.iter().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => {}
+            b'.' if before != b'.' => {}
+            b':' if before != b'.' => {
+                end = at;
+                break;
+            }
+            _ => return None,
+        }
+        before = byte;
+    }
+    let port = bytes[end..].get(1..);
+    let digits = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
+    let has_port = port.is_none_or(|port| match port.len() {
+        1..=4 => digits(port),
+        5 => digits(port) && port <= &b"65535"[..],
+        _ => false,
+    });
+    if end == 0 || before == b'.' || bytes.len() > HOST_MAX || !has_port {
+        return None;
+    }
+    let text = str::from_utf8(bytes).ok()?;
+    Some(Authority { host: Cow::Borrowed(&text[..end]), text })
+}
+
+/// All that RFC 3986 allows.
+fn parse_any_authority(bytes: &[u8]) -> Result<Authority<'_>, Reason> {
     let text = str::from_utf8(bytes).map_err(|_| Reason::BadHost)?;
     if text.len() > HOST_MAX {
         return Err(Reason::BadHost);

@@ -246,3 +246,20 @@ fn normalised_paths_are_normal() {
         assert_eq!(parse(&again, "GET").unwrap().path, path, "{round} {raw}");
     }
 }
+
+#[test]
+fn the_quick_reading_of_an_authority_agrees_with_the_thorough_one() {
+    let mut quick = 0;
+    for host in ["", "a", "example.org", "127.0.0.1", "a.", ".a", "a..b", "A", "a_b", "a%41", "[::1]", "-", "a-b.c", "a@b"] {
+        for port in ["", ":", ":0", ":80", ":8080", ":65535", ":99999", ":123456", ":8a", ":80:"] {
+            let text = format!("{host}{port}");
+            if let Some(plain) = plain_authority(text.as_bytes()) {
+                assert_eq!(Ok(plain), parse_any_authority(text.as_bytes()), "{text}");
+                quick += 1;
+            }
+        }
+    }
+    assert!(quick >= 20, "it is quick for what is usual: {quick}");
+    let long = format!("{}:80", "a".repeat(HOST_MAX));
+    assert!(plain_authority(long.as_bytes()).is_none());
+}
