@@ -1,7 +1,7 @@
 //! Programs that some tests need. A missing one skips its test with a plain line, except in CI, where it fails.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Says on the real standard error (not the one that the test harness captures) why a test did not run.
@@ -41,6 +41,37 @@ pub fn python(test: &str, modules: &[&str]) -> Option<PathBuf> {
         }
     }
     Some(python)
+}
+
+/// What a program printed.
+pub struct Printed {
+    pub out: Vec<u8>,
+    pub err: String,
+}
+
+impl Printed {
+    /// Its standard output.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.out).into_owned()
+    }
+}
+
+/// Runs a program to its end; it must succeed within so many seconds.
+#[track_caller]
+pub fn succeed(program: &Path, arguments: &[&str], seconds: u32) -> Printed {
+    let mut command = bounded(program, seconds);
+    command.args(arguments).stdin(Stdio::null());
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let printed = Printed { out: output.stdout, err: String::from_utf8_lossy(&output.stderr).into_owned() };
+    assert!(output.status.success(), "{command:?}: {}\n{}\n{}", output.status, printed.text(), printed.err);
+    printed
+}
+
+/// A command that is killed after so many seconds, whatever becomes of the test.
+pub fn bounded(program: &Path, seconds: u32) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["-k", "5", &seconds.to_string()]).arg(program);
+    command
 }
 
 /// Sends a signal (`TERM`, `INT`, `STOP`, ...) to a process.
