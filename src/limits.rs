@@ -60,6 +60,8 @@ pub const TASKS_WORTH: usize = 512;
 
 /// Bytes of a pooled pipe. A pipe of the default 64 KiB has 16 slots, and a segment may use a whole one for 1448 bytes.
 pub const PIPE_BYTES: usize = 256 * 1024;
+/// Bytes below which a pipe that the kernel shrank is not worth its system calls: its body is copied instead.
+pub const PIPE_BYTES_MIN: usize = 64 * 1024;
 /// Pipes of one worker. 16 workers x 16 x 256 KiB are the 64 MiB that an unprivileged user may have (pipe-user-pages-soft).
 pub const PIPES_MAX: u32 = 16;
 /// Bytes certain to follow from which a body is spliced instead of copied. At 64 KiB both cost the same, from 256 KiB on splicing at

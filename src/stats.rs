@@ -120,6 +120,8 @@ pub struct WorkerStats {
     pub pipes: Counter,
     /// How often a pipe was wanted and none could be had.
     pub pipe_failures: Counter,
+    /// Pipes that the kernel made smaller than wanted, because the user has too many pages in pipes.
+    pub pipes_shrunken: Counter,
     /// Gauge: small buffers in use.
     pub buffers_small_out: Counter,
     /// Gauge: large buffers in use.
@@ -196,6 +198,7 @@ impl WorkerStats {
             bytes_copied: Counter::default(),
             pipes: Counter::default(),
             pipe_failures: Counter::default(),
+            pipes_shrunken: Counter::default(),
             buffers_small_out: Counter::default(),
             buffers_large_out: Counter::default(),
             buffers_waiting: Counter::default(),

@@ -128,7 +128,7 @@ fn a_clients_reset_reaches_the_backend() {
 
 #[test]
 fn long_streams_are_spliced_and_arrive_whole() {
-    const LENGTH: u64 = 256 * MIB;
+    const LENGTH: u64 = 1024 * MIB;
     let (place, thread) = backend(1, |mut stream| {
         let out = stream.try_clone().unwrap();
         let sender = std::thread::spawn(move || {

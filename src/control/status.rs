@@ -69,6 +69,7 @@ pub struct Counts {
     pub bytes_copied: u64,
     pub pipes: u64,
     pub pipe_failures: u64,
+    pub pipes_shrunken: u64,
     pub buffers_small_out: u64,
     pub buffers_large_out: u64,
     pub buffers_waiting: u64,
@@ -215,6 +216,7 @@ fn worker_status(index: usize, worker: &WorkerStats) -> WorkerStatus {
         bytes_copied: worker.bytes_copied.get(),
         pipes: worker.pipes.get(),
         pipe_failures: worker.pipe_failures.get(),
+        pipes_shrunken: worker.pipes_shrunken.get(),
         buffers_small_out: worker.buffers_small_out.get(),
         buffers_large_out: worker.buffers_large_out.get(),
         buffers_waiting: worker.buffers_waiting.get(),
@@ -275,6 +277,7 @@ impl Counts {
             bytes_copied,
             pipes,
             pipe_failures,
+            pipes_shrunken,
             buffers_small_out,
             buffers_large_out,
             buffers_waiting,
@@ -303,6 +306,7 @@ impl Counts {
         self.bytes_copied += bytes_copied;
         self.pipes += pipes;
         self.pipe_failures += pipe_failures;
+        self.pipes_shrunken += pipes_shrunken;
         self.buffers_small_out += buffers_small_out;
         self.buffers_large_out += buffers_large_out;
         self.buffers_waiting += buffers_waiting;

@@ -102,7 +102,7 @@ pub trait Driver: 'static {
     fn peer(&mut self, socket: Descriptor) -> io::Result<Option<SocketAddr>>;
     /// shutdown(2), done directly: IORING_OP_SHUTDOWN always runs on a kernel worker thread.
     fn shutdown(&mut self, socket: Descriptor, half: Shutdown) -> io::Result<()>;
-    /// A non-blocking pipe of `bytes` bytes if the kernel grants it (pipe-user-pages-soft), else of what it gives.
+    /// A non-blocking pipe of `bytes` bytes if the kernel grants it (pipe-user-pages-soft), else of what it gives: see `PipeEnds::capacity`.
     fn pipe(&mut self, bytes: usize) -> io::Result<PipeEnds>;
     /// splice(2) of at most `most` bytes from a socket into an empty pipe; 0 at FIN.
     fn splice_in(&mut self, from: Descriptor, pipe: Descriptor, most: usize) -> io::Result<usize>;

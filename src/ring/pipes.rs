@@ -1,9 +1,10 @@
 //! Pooled pipes for splicing. Their number is bounded; who gets none copies. A pipe goes back only when it is empty, so bytes of
-//! one connection never come out in another.
+//! one connection never come out in another. A user who has too many pages in pipes (pipe-user-pages-soft) gets small ones from the
+//! kernel: they are counted, and those too small are closed again.
 
 use super::driver::{Driver, PipeEnds};
 use super::reactor::Reactor;
-use crate::limits::PIPE_BYTES;
+use crate::limits::{PIPE_BYTES, PIPE_BYTES_MIN};
 use std::io;
 
 /// The pipes of one worker.
@@ -14,7 +15,10 @@ pub(super) struct Pipes {
     out: u32,
     /// The fewest free pipes since the last trim: so many were of no use.
     idle: usize,
+    /// The kernel gave none, or too small a one, since the last trim: it is not asked again before the next.
+    refused: bool,
     failures: u64,
+    shrunken: u64,
 }
 
 impl Pipes {
@@ -22,9 +26,14 @@ impl Pipes {
         Self { most, ..Self::default() }
     }
 
-    /// Pipes on loan, pipes open in all, and how often none could be had.
-    pub(super) fn counts(&self) -> (u32, usize, u64) {
-        (self.out, self.free.len() + self.out as usize, self.failures)
+    /// Pipes on loan, and pipes open in all.
+    pub(super) fn open(&self) -> (u32, usize) {
+        (self.out, self.free.len() + self.out as usize)
+    }
+
+    /// How often none could be had, and how many came out smaller than wanted.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.failures, self.shrunken)
     }
 }
 
@@ -37,26 +46,31 @@ pub struct Pipe<D: Driver> {
 }
 
 impl<D: Driver> Reactor<D> {
-    /// An empty pipe, unless all are out or the kernel gives none; both are counted, and the caller copies.
+    /// An empty pipe, unless all are out or the kernel gives none that is large enough; that is counted, and the caller copies.
     pub fn take_pipe(&self) -> Option<Pipe<D>> {
         let mut pipes = self.0.pipes.borrow_mut();
-        if pipes.out == pipes.most {
+        let Some(ends) = pipes.free.pop().or_else(|| self.open_pipe(&mut pipes)) else {
             pipes.failures += 1;
             return None;
-        }
-        let ends = match pipes.free.pop() {
-            Some(ends) => ends,
-            None => match self.0.driver.borrow_mut().pipe(PIPE_BYTES) {
-                Ok(ends) => ends,
-                Err(_) => {
-                    pipes.failures += 1;
-                    return None;
-                }
-            },
         };
         pipes.idle = pipes.idle.min(pipes.free.len());
         pipes.out += 1;
         Some(Pipe { reactor: self.clone(), ends, held: 0 })
+    }
+
+    fn open_pipe(&self, pipes: &mut Pipes) -> Option<PipeEnds> {
+        if pipes.out == pipes.most || pipes.refused {
+            return None;
+        }
+        let ends = self.0.driver.borrow_mut().pipe(PIPE_BYTES).ok();
+        pipes.shrunken += u64::from(ends.is_some_and(|ends| ends.capacity < PIPE_BYTES));
+        let (kept, small) = match ends {
+            Some(ends) if ends.capacity < PIPE_BYTES_MIN => (None, vec![ends]),
+            ends => (ends, vec![]),
+        };
+        self.close_pipes(small);
+        pipes.refused = kept.is_none();
+        kept
     }
 
     /// Closes pipes that lay idle since the last call: they are descriptors, and count against the user's limit.
@@ -65,6 +79,7 @@ impl<D: Driver> Reactor<D> {
         let idle = pipes.idle.min(pipes.free.len());
         let free: Vec<PipeEnds> = pipes.free.drain(..idle).collect();
         pipes.idle = pipes.free.len();
+        pipes.refused = false;
         drop(pipes);
         self.close_pipes(free);
     }
@@ -113,5 +128,48 @@ impl<D: Driver> Drop for Pipe<D> {
             driver.close(self.ends.read);
             driver.close(self.ends.write);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::scripted::{Faults, Scripted};
+
+    fn reactor(pipe_most: usize) -> Reactor<Scripted> {
+        Reactor::new(Scripted::new(1, Faults { pipe_most, ..Faults::default() }), 16, 2)
+    }
+
+    #[test]
+    fn a_shrunken_pipe_is_counted_and_one_too_small_is_closed() {
+        let reactor = reactor(PIPE_BYTES_MIN - 1);
+        assert!(reactor.take_pipe().is_none() && reactor.take_pipe().is_none());
+        let gauges = reactor.gauges();
+        // The second time nobody asked the kernel.
+        assert_eq!((gauges.pipe_failures, gauges.pipes_shrunken, gauges.pipes_open), (2, 1, 0));
+        reactor.trim_pipes();
+        assert!(reactor.take_pipe().is_none());
+        assert_eq!((reactor.gauges().pipe_failures, reactor.gauges().pipes_shrunken), (3, 2));
+    }
+
+    #[test]
+    fn a_pipe_that_is_smaller_but_large_enough_is_used() {
+        let reactor = reactor(PIPE_BYTES_MIN);
+        let pipe = reactor.take_pipe().expect("large enough");
+        assert_eq!(pipe.capacity(), PIPE_BYTES_MIN);
+        drop(pipe);
+        assert!(reactor.take_pipe().is_some());
+        let gauges = reactor.gauges();
+        assert_eq!((gauges.pipe_failures, gauges.pipes_shrunken, gauges.pipes_open), (0, 1, 1));
+    }
+
+    #[test]
+    fn no_more_than_the_bound_are_out() {
+        let reactor = reactor(0);
+        let mut held: Vec<_> = (0..crate::limits::PIPES_MAX).filter_map(|_| reactor.take_pipe()).collect();
+        assert!(held.len() == crate::limits::PIPES_MAX as usize && reactor.take_pipe().is_none());
+        held.pop();
+        assert!(reactor.take_pipe().is_some());
+        assert_eq!((reactor.gauges().pipe_failures, reactor.gauges().pipes_shrunken), (1, 0));
     }
 }

@@ -67,6 +67,8 @@ pub struct Gauges {
     pub pipes_open: usize,
     /// How often a pipe was wanted and none could be had.
     pub pipe_failures: u64,
+    /// How many pipes the kernel made smaller than wanted.
+    pub pipes_shrunken: u64,
     /// Tasks that panicked since the start.
     pub panics: u64,
     /// Completions that named nothing alive: our bug if it is not zero.
@@ -176,11 +178,13 @@ impl<D: Driver> Reactor<D> {
     pub fn gauges(&self) -> Gauges {
         let inner = &*self.0;
         let (buffers_small, buffers_large, buffers_waiting) = inner.buffers.out();
-        let (pipes, pipes_open, pipe_failures) = inner.pipes.borrow().counts();
+        let (pipes, pipes_open) = inner.pipes.borrow().open();
+        let (pipe_failures, pipes_shrunken) = inner.pipes.borrow().counts();
         Gauges {
             pipes,
             pipes_open,
             pipe_failures,
+            pipes_shrunken,
             tasks: inner.executor.len(),
             op_slots: inner.ops.borrow().len(),
             sockets: inner.sockets.borrow().len(),

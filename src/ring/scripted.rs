@@ -28,6 +28,8 @@ pub struct Faults {
     pub send_eagain: u64,
     /// Every n-th read poll ends (no F_MORE) with its first event; 0: never.
     pub poll_ends: u64,
+    /// Pipes hold at most so many bytes; 0: as many as asked for.
+    pub pipe_most: usize,
     /// The next sockets made fail with this errno.
     pub socket_errors: VecDeque<i32>,
 }
@@ -443,11 +445,12 @@ impl Driver for Scripted {
 
     fn pipe(&mut self, bytes: usize) -> io::Result<PipeEnds> {
         let mut world = self.world();
+        let capacity = if world.faults.pipe_most == 0 { bytes } else { bytes.min(world.faults.pipe_most) };
         let (read, write) = (world.next_descriptor + 1, world.next_descriptor + 2);
         world.next_descriptor += 2;
         world.pipes.insert(read, VecDeque::new());
         world.pipe_writers.insert(write, read);
-        Ok(PipeEnds { read: Descriptor(read), write: Descriptor(write), capacity: bytes })
+        Ok(PipeEnds { read: Descriptor(read), write: Descriptor(write), capacity })
     }
 
     fn splice_in(&mut self, from: Descriptor, pipe: Descriptor, most: usize) -> io::Result<usize> {

@@ -76,11 +76,9 @@ impl<D: Driver> Relay<'_, D> {
                 readable.map_err(|Elapsed| Broken::ReadTimeout)?;
             }
             let remaining = self.decoder.remaining_length();
-            if let Some(certain) =
-                remaining.filter(|&n| self.splice_min.is_some_and(|min| n >= min) && self.carried.is_empty())
-                && let Some(pipe) = self.from.reactor().take_pipe()
-            {
-                self.splice(pipe, certain).await?;
+            let unread = |&n: &u64| self.splice_min.is_some_and(|min| n >= min) && self.carried.is_empty();
+            if let Some(certain) = remaining.filter(unread) {
+                self.pass(certain).await?;
                 continue;
             }
             // A large buffer where much is certain to come, or just came.
@@ -109,8 +107,9 @@ impl<D: Driver> Relay<'_, D> {
         Ok(())
     }
 
-    /// Moves `certain` bytes of data through a pipe, without copying: the rest of the body, or of a chunk, which becomes one chunk.
-    async fn splice(&mut self, mut pipe: Pipe<D>, certain: u64) -> Result<(), Broken> {
+    /// Moves `certain` bytes of data unread: the rest of the body, or of a chunk, which becomes one chunk. They are spliced, or copied
+    /// while no pipe is to be had.
+    async fn pass(&mut self, certain: u64) -> Result<(), Broken> {
         if let Some(most) = &mut self.most {
             *most = most.checked_sub(certain).ok_or(Broken::TooLarge)?;
         }
@@ -121,27 +120,19 @@ impl<D: Driver> Relay<'_, D> {
             })
             .await?;
         }
-        let flushed = self.timer.within(self.send_ms, self.to.flushed()).await;
-        flushed.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
         let (mut left, mut budget) = (certain, TURN_BUDGET);
         while left > 0 {
             let readable = self.timer.within(self.read_ms, self.from.readable()).await;
             readable.map_err(|Elapsed| Broken::ReadTimeout)?;
             // Exactly to the end: one byte more would be the next message's.
             let most = usize::try_from(left).unwrap_or(usize::MAX);
-            let n = match self.from.try_splice_in(&mut pipe, most).map_err(Broken::Read)? {
-                None => continue,
-                Some(0) => return Err(Broken::Cut),
-                Some(n) => n,
+            // A pipe is held while bytes come, not while they are awaited: slow bodies would hold them all.
+            let n = match self.from.reactor().take_pipe() {
+                Some(pipe) => self.splice(pipe, most, &mut budget).await?,
+                None => self.copy(most, &mut budget).await?,
             };
-            left -= n as u64;
-            self.decoder.advance(n as u64);
-            for counter in [self.received, self.sent, &self.stats.bytes_spliced] {
-                counter.add(n as u64);
-            }
-            let written = self.timer.within(self.send_ms, self.to.splice_out(&mut pipe, false)).await;
-            written.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
-            budget = budget.saturating_sub(n);
+            left -= n;
+            self.decoder.advance(n);
             if budget == 0 {
                 yield_now().await;
                 budget = TURN_BUDGET;
@@ -151,6 +142,44 @@ impl<D: Driver> Relay<'_, D> {
             self.write(|writer| writer.put(b"\r\n")).await?;
         }
         Ok(())
+    }
+
+    /// Moves what is there through a pipe, until the source is empty or the budget used up.
+    async fn splice(&mut self, mut pipe: Pipe<D>, most: usize, budget: &mut usize) -> Result<u64, Broken> {
+        let flushed = self.timer.within(self.send_ms, self.to.flushed()).await;
+        flushed.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
+        let mut moved = 0;
+        while moved < most && *budget > 0 {
+            let n = match self.from.try_splice_in(&mut pipe, most - moved).map_err(Broken::Read)? {
+                None => break,
+                Some(0) => return Err(Broken::Cut),
+                Some(n) => n,
+            };
+            moved += n;
+            *budget = budget.saturating_sub(n);
+            for counter in [self.received, self.sent, &self.stats.bytes_spliced] {
+                counter.add(n as u64);
+            }
+            let written = self.timer.within(self.send_ms, self.to.splice_out(&mut pipe, false)).await;
+            written.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
+        }
+        Ok(moved as u64)
+    }
+
+    /// Moves what is there, at most a buffer of it.
+    async fn copy(&mut self, most: usize, budget: &mut usize) -> Result<u64, Broken> {
+        let mut lease = self.reservation.try_take_large().unwrap_or_else(|| self.reservation.take());
+        let most = most.min(lease.len());
+        let n = match self.from.try_recv(&mut lease[..most]).map_err(Broken::Read)? {
+            None => return Ok(0),
+            Some(0) => return Err(Broken::Cut),
+            Some(n) => n,
+        };
+        *budget = budget.saturating_sub(n);
+        self.received.add(n as u64);
+        self.stats.bytes_copied.add(n as u64);
+        self.send(lease, 0..n).await?;
+        Ok(n as u64)
     }
 
     /// Sends a few bytes of framing.

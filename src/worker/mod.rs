@@ -245,6 +245,7 @@ fn publish<D: Driver>(cx: &Context<D>, stats: &WorkerStats) {
     stats.buffers_waiting.set(gauges.buffers_waiting as u64);
     stats.pipes.set(gauges.pipes_open as u64);
     stats.pipe_failures.set(gauges.pipe_failures);
+    stats.pipes_shrunken.set(gauges.pipes_shrunken);
     stats.panics.set(gauges.panics);
 }
 

@@ -4,13 +4,16 @@
 mod support;
 
 mod cut;
+mod fallback;
 mod huge;
 mod peers;
 mod pipelined;
 mod sizes;
 mod slow;
+mod spliced;
 mod threshold;
 mod together;
+mod torn;
 
 use support::{Backend, Ringgate, Setup};
 
@@ -21,6 +24,13 @@ const RESIDENT_MAX: u64 = 64 * 1024 * 1024;
 #[track_caller]
 fn start(backend: &Backend, workers: usize) -> Ringgate {
     Setup::proxy(&[backend.place()]).workers(workers).top("client_max_body_size = \"2g\"").start()
+}
+
+/// Bytes spliced and copied so far.
+#[track_caller]
+fn moved(ringgate: &Ringgate) -> (u64, u64) {
+    let status = ringgate.status();
+    (status.total("bytes_spliced"), status.total("bytes_copied"))
 }
 
 /// Nothing is left in use, and memory stayed within its bound.

@@ -12,6 +12,8 @@ pub enum Frames {
     Length,
     /// Chunks and writes of varying sizes.
     Chunked,
+    /// Chunks of 8 MiB: large enough to be spliced.
+    Large,
     /// A response that ends with its connection.
     Close,
 }
@@ -49,12 +51,32 @@ impl Body {
         format!("/down/{}/{}/{:?}/{:?}", self.seed, self.length, self.frames, self.pace)
     }
 
+    fn write_large(&self, out: &mut impl Write) -> io::Result<String> {
+        let (mut payload, mut sum) = (Payload::new(self.seed, self.length), Sum::default());
+        let mut piece = vec![0; 256 * 1024];
+        while sum.length < self.length {
+            let mut left = LARGE_CHUNK.min(self.length - sum.length);
+            write!(out, "{left:x}\r\n")?;
+            while left > 0 {
+                let most = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let count = payload.read(&mut piece[..most])?;
+                sum.add(&piece[..count]);
+                out.write_all(&piece[..count])?;
+                left -= count as u64;
+            }
+            out.write_all(b"\r\n")?;
+        }
+        out.write_all(b"0\r\n\r\n")?;
+        Ok(sum.hex())
+    }
+
     fn from_target(target: &str) -> Option<Body> {
         let mut parts = target.strip_prefix("/down/")?.split('/');
         let (seed, length) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let frames = match parts.next()? {
             "Length" => Frames::Length,
             "Chunked" => Frames::Chunked,
+            "Large" => Frames::Large,
             _ => Frames::Close,
         };
         let pace = if parts.next()? == "Slow" { Pace::Slow } else { Pace::Fast };
@@ -65,13 +87,16 @@ impl Body {
     pub fn field(&self) -> String {
         match self.frames {
             Frames::Length => format!("Content-Length: {}\r\n", self.length),
-            Frames::Chunked => "Transfer-Encoding: chunked\r\n".to_owned(),
+            Frames::Chunked | Frames::Large => "Transfer-Encoding: chunked\r\n".to_owned(),
             Frames::Close => "Connection: close\r\n".to_owned(),
         }
     }
 
     /// Writes all of it; returns the sum of what was written.
     pub fn write(&self, out: &mut impl Write) -> io::Result<String> {
+        if self.frames == Frames::Large {
+            return self.write_large(out);
+        }
         let (mut payload, mut sum) = (Payload::new(self.seed, self.length), Sum::default());
         let mut variety = self.seed ^ self.length;
         let pause_every = self.length / 100 + 1;
@@ -104,6 +129,9 @@ impl Body {
         }
     }
 }
+
+/// Data bytes of a chunk of [`Frames::Large`].
+const LARGE_CHUNK: u64 = 8 * 1024 * 1024;
 
 /// A chunk in one write, or in two that meet anywhere.
 fn write_chunk(out: &mut impl Write, data: &[u8], variety: u64) -> io::Result<()> {

@@ -1,68 +1,18 @@
 //! Real servers as backends, each in a folder and on an address of its own; they end with their owner.
 
 use super::support::payload::Payload;
-use super::support::{PATIENCE, Place, tools, wait_until};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+pub use super::support::server::Server;
+use super::support::server::{free_port, is_root, open_folder};
+use super::support::{Place, tools, wait_until};
+use std::path::PathBuf;
+use std::process::Command;
 
 /// Bytes of `big.bin` in every server's folder.
 pub const BIG: usize = 5_000_000;
 
-/// A running server.
-pub struct Server {
-    child: Child,
-    pub place: Place,
-    folder: tempfile::TempDir,
-}
-
-impl Server {
-    /// Its folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    #[track_caller]
-    fn start(command: &mut Command, place: impl Fn(&str) -> Option<Place>, folder: tempfile::TempDir) -> Server {
-        // Its output goes to a file: it must not stop because nobody reads a pipe.
-        let log = folder.path().join("log");
-        let file = std::fs::File::create(&log).expect("a log");
-        command.stdin(Stdio::null()).stdout(file.try_clone().expect("a descriptor")).stderr(file);
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            if let Some(place) = place(&text)
-                && super::support::Stream::connect(&place).is_ok()
-            {
-                return Server { child, place, folder };
-            }
-            let ended = child.try_wait().expect("a child can be waited for");
-            assert!(ended.is_none() && Instant::now() < deadline, "{command:?}: {ended:?}\n{text}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Politely: gunicorn has children of its own.
-        tools::signal(self.child.id(), "TERM");
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// A folder with `big.bin`, `small.txt` and these files.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::Builder::new().prefix("ringgate-real-").tempdir().expect("a temporary folder");
-    // nginx's worker is another user.
-    let open: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(folder.path(), open).expect("our own folder");
+    let folder = open_folder("ringgate-real-"); // nginx's worker is another user
     let write =
         |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("a file can be written");
     write("big.bin", &Payload::bytes(1, BIG));
@@ -168,7 +118,7 @@ pub fn nginx(test: &str, files: &[(&str, &str)]) -> Option<Server> {
     let dir = folder.path().to_str().expect("temporary folders have plain names").to_owned();
     let socket = folder.path().join("nginx.sock");
     // On a port that was free a moment ago, and on a unix socket, which nobody can take away.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    let port = free_port();
     let user = if is_root() { "user root;" } else { "" };
     let conf = format!(
         "daemon off; master_process off; worker_processes 1; {user} pid {dir}/pid; error_log {dir}/error.log;\n\
@@ -188,10 +138,6 @@ pub fn nginx(test: &str, files: &[(&str, &str)]) -> Option<Server> {
     let server = Server::start(&mut command, move |_| socket.exists().then(|| place.clone()), folder);
     wait_until("nginx answers", || super::support::Client::connect(&server.place).get("/tiny").status() == 200);
     Some(server)
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
 }
 
 /// The unix socket that [`nginx`] also listens on.

@@ -12,6 +12,7 @@ pub mod message;
 pub mod net;
 pub mod payload;
 pub mod process;
+pub mod server;
 pub mod status;
 pub mod tools;
 

@@ -114,7 +114,24 @@ impl Ringgate {
         let dir = folder.path().to_str().expect("temporary folders have plain names");
         std::fs::write(&file, config.replace("{dir}", dir)).expect("the configuration can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringgate"));
-        command.arg("run").arg("-c").arg(&file).env("XDG_RUNTIME_DIR", folder.path());
+        command.arg("run").arg("-c").arg(&file);
+        Ringgate::launch(folder, command)
+    }
+
+    /// `ringgate tcp` without a file, on a free port, with one server.
+    #[track_caller]
+    pub fn tcp(to: &Place) -> Ringgate {
+        let folder = tempfile::Builder::new().prefix("ringgate-test-").tempdir().expect("a temporary folder");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringgate"));
+        command.args(["tcp", "--workers", "2", "--listen", "127.0.0.1:0", "--to", &to.to_string(), "--admin"]);
+        command.arg(folder.path().join("admin.sock"));
+        Ringgate::launch(folder, command)
+    }
+
+    /// Runs any command that becomes a ringgate whose admin socket is `admin.sock` in that folder, and waits until it is ready.
+    #[track_caller]
+    pub fn launch(folder: tempfile::TempDir, mut command: Command) -> Ringgate {
+        command.env("XDG_RUNTIME_DIR", folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program runs");
         let log = Arc::new((Mutex::new(Log::default()), Condvar::new()));

@@ -5,8 +5,8 @@ use super::net::Place;
 use serde_json::Value;
 
 /// Gauges of a worker that must be zero when no client is connected.
-const ZERO_WHEN_IDLE: [&str; 5] =
-    ["connections", "in_flight", "buffers_small_out", "buffers_large_out", "buffers_waiting"];
+const ZERO_WHEN_IDLE: [&str; 6] =
+    ["connections", "in_flight", "buffers_small_out", "buffers_large_out", "buffers_waiting", "pipes"];
 /// Gauges that a worker at rest holds some of (its listeners, its mailbox): they must come back to where they were.
 const STEADY_WHEN_IDLE: [&str; 4] = ["tasks", "op_slots", "sockets", "timers"];
 

@@ -1,13 +1,18 @@
 //! Programs that some tests need. A missing one skips its test with a plain line, except in CI, where it fails.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Says on the real standard error (not the one that the test harness captures) why a test did not run.
 #[track_caller]
 pub fn skip(test: &str, why: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{test}: {why}, and in CI nothing is skipped");
+    cannot_run(test, why);
+}
+
+/// The same for what this machine or user cannot do at all, in CI neither.
+pub fn cannot_run(test: &str, why: &str) {
     let line = format!("SKIPPED {test}: {why}\n");
     match std::fs::OpenOptions::new().append(true).open("/dev/stderr") {
         Ok(mut stderr) => drop(stderr.write_all(line.as_bytes())),
@@ -41,6 +46,37 @@ pub fn python(test: &str, modules: &[&str]) -> Option<PathBuf> {
         }
     }
     Some(python)
+}
+
+/// What a program printed.
+pub struct Printed {
+    pub out: Vec<u8>,
+    pub err: String,
+}
+
+impl Printed {
+    /// Its standard output.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.out).into_owned()
+    }
+}
+
+/// Runs a program to its end; it must succeed within so many seconds.
+#[track_caller]
+pub fn succeed(program: &Path, arguments: &[&str], seconds: u32) -> Printed {
+    let mut command = bounded(program, seconds);
+    command.args(arguments).stdin(Stdio::null());
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let printed = Printed { out: output.stdout, err: String::from_utf8_lossy(&output.stderr).into_owned() };
+    assert!(output.status.success(), "{command:?}: {}\n{}\n{}", output.status, printed.text(), printed.err);
+    printed
+}
+
+/// A command that is killed after so many seconds, whatever becomes of the test.
+pub fn bounded(program: &Path, seconds: u32) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["-k", "5", &seconds.to_string()]).arg(program);
+    command
 }
 
 /// Sends a signal (`TERM`, `INT`, `STOP`, ...) to a process.
