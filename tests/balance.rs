@@ -3,8 +3,8 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use support::load::{Load, tally};
 use support::{Backend, Client, Place, Ringgate, Setup, backend, wait_until};
@@ -131,6 +131,69 @@ fn least_conn_gives_less_to_the_slow_one() {
         assert!(slow > 0, "{workers} workers: {bodies:?}");
         // Round robin would give it a third.
         assert!(slow < total / 6, "{workers} workers: {bodies:?}");
+    }
+}
+
+/// Holds every request until told to let one go.
+#[derive(Default)]
+struct Gate {
+    /// Requests held, those to be let go, and whether all may go.
+    state: Mutex<(usize, usize, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock().expect("nobody panicked");
+        state.0 += 1;
+        let mut state =
+            self.changed.wait_while(state, |(_, free, open)| *free == 0 && !*open).expect("nobody panicked");
+        state.0 -= 1;
+        state.1 = state.1.saturating_sub(1);
+    }
+
+    fn let_go(&self, count: usize, open: bool) {
+        let mut state = self.state.lock().expect("nobody panicked");
+        state.1 += count;
+        state.2 |= open;
+        self.changed.notify_all();
+    }
+
+    /// Requests that stay.
+    fn held(&self) -> usize {
+        let state = self.state.lock().expect("nobody panicked");
+        state.0.saturating_sub(state.1)
+    }
+}
+
+/// Whenever all requests have found their server, equal servers hold equally many, within two, over all workers: whatever order
+/// they came in, and whichever server just answered many at once.
+#[test]
+fn least_conn_keeps_equal_servers_within_two() {
+    const CLIENTS: usize = 40;
+    for workers in [2, 4] {
+        let gates: [Arc<Gate>; 3] = Default::default();
+        let held = || gates.each_ref().map(|gate| gate.held());
+        let backends = gates.clone().map(|gate| {
+            Backend::answer(move |_| {
+                gate.pass();
+                backend::ok("held")
+            })
+        });
+        let ringgate = before(&backends, workers, "balance = \"least_conn\"");
+        let load = Load::start(ringgate.place(), CLIENTS, "GET", GET);
+        let mut random = 1u64;
+        for round in 0..150 {
+            wait_until("all are held again", || held().iter().sum::<usize>() == CLIENTS);
+            let (now, most, least) = (held(), held().into_iter().max(), held().into_iter().min());
+            assert!(most.unwrap() - least.unwrap() <= 2, "{workers} workers, round {round}: {now:?}");
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (server, count) = ((random >> 33) as usize % 3, 1 + (random >> 40) as usize % 8);
+            gates[server].let_go(count, false);
+        }
+        gates.iter().for_each(|gate| gate.let_go(0, true));
+        let (_, failures) = tally(&load.stop());
+        assert!(failures.is_empty(), "{failures:?}");
     }
 }
 

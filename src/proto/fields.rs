@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn names_are_compared_as_the_standard_library_does() {
-        let names = ["te", "host", "close", "upgrade", "connection", "keep-alive", "content-length", "transfer-encoding"];
+        let names =
+            ["te", "host", "close", "upgrade", "connection", "keep-alive", "content-length", "transfer-encoding"];
         for lower in names {
             for at in 0..lower.len() {
                 for byte in b' '..128u8 {

@@ -250,7 +250,9 @@ fn normalised_paths_are_normal() {
 #[test]
 fn the_quick_reading_of_an_authority_agrees_with_the_thorough_one() {
     let mut quick = 0;
-    for host in ["", "a", "example.org", "127.0.0.1", "a.", ".a", "a..b", "A", "a_b", "a%41", "[::1]", "-", "a-b.c", "a@b"] {
+    for host in
+        ["", "a", "example.org", "127.0.0.1", "a.", ".a", "a..b", "A", "a_b", "a%41", "[::1]", "-", "a-b.c", "a@b"]
+    {
         for port in ["", ":", ":0", ":80", ":8080", ":65535", ":99999", ":123456", ":8a", ":80:"] {
             let text = format!("{host}{port}");
             if let Some(plain) = plain_authority(text.as_bytes()) {
