@@ -58,6 +58,10 @@ pub const TRIM_STEP: usize = 256;
 /// Tasks fewer than at the peak from which on their memory is given back: some 1.4 MB.
 pub const TASKS_WORTH: usize = 512;
 
+/// Pipes beyond these that wait for readers who do not read: 28 MiB per worker.
+pub const PIPES_ASIDE_MAX: u32 = 7 * PIPES_MAX;
+/// Milliseconds without a byte after which such a pipe is set aside.
+pub const PIPE_PATIENCE: u64 = 1_000;
 /// Bytes of a pooled pipe. A pipe of the default 64 KiB has 16 slots, and a segment may use a whole one for 1448 bytes.
 pub const PIPE_BYTES: usize = 256 * 1024;
 /// Bytes below which a pipe that the kernel shrank is not worth its system calls: its body is copied instead.
@@ -83,6 +87,8 @@ pub const HANDOVER_SLACK: u64 = 2;
 pub const HANDOVER_SLACK_SHARE: u64 = 8;
 /// Parked connections that are looked at for expiry in one turn of the loop: some 10 us.
 pub const PARKED_PER_STEP: usize = 4096;
+/// Of these, how many are closed in one turn: each costs three system calls, and thousands may be due at once.
+pub const CLOSED_PER_STEP: usize = 128;
 /// Idle connections to one server kept open by the whole process; each worker keeps its share. `keepalive` overrides.
 pub const KEEPALIVE_DEFAULT: u32 = 512;
 /// Entries of the accept queue (`listen(2)`); the kernel cuts it to net.core.somaxconn.

@@ -154,7 +154,7 @@ pub fn explain(error: NotStarted, workers: usize) -> String {
     let (message, mut cures) = match error {
         NotStarted::Ring(error) => refusal::tell(error.raw_os_error().unwrap_or(0), &host, workers),
         NotStarted::Files { limit, needed } => judge::too_few_files(&host, limit, needed),
-        NotStarted::LowPort { message, port } => (message, cures::low_port(&host, port.into())),
+        NotStarted::PortForbidden { message, port } => (message, cures::port_forbidden(&host, port.into())),
         NotStarted::Other(message) => return message,
     };
     cures.push(cures::cure("ringgate doctor", "examines the whole host"));

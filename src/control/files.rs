@@ -9,7 +9,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// 1024, for programs that use select(2); a balancer needs two per request.
 pub fn raise_limit() -> Option<u64> {
     let hard = getrlimit(Resource::Nofile).maximum;
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard }); // as far as it goes
+    let raise = |to| setrlimit(Resource::Nofile, Rlimit { current: to, maximum: to });
+    // A hard limit above fs.nr_open, which may have been lowered since, is refused even as it is.
+    let nr_open = || std::fs::read_to_string("/proc/sys/fs/nr_open").ok()?.trim().parse().ok();
+    if raise(hard).is_err() {
+        let _ = raise(nr_open()); // as far as it goes
+    }
     getrlimit(Resource::Nofile).current
 }
 

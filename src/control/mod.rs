@@ -33,8 +33,8 @@ pub enum NotStarted {
     Ring(std::io::Error),
     /// Too few descriptors may be open: how many may, and how many it takes.
     Files { limit: u64, needed: u64 },
-    /// Somebody who is not root may not listen on this port.
-    LowPort { message: String, port: u16 },
+    /// This port may not be listened on: it is a low one, or a security module forbids it.
+    PortForbidden { message: String, port: u16 },
     /// Anything else, for a person.
     Other(String),
 }
@@ -44,7 +44,7 @@ impl From<StartError> for NotStarted {
         match error {
             StartError::Ring(unavailable) => Self::Ring(unavailable.error),
             StartError::Listen(Address::Tcp(address), ref why) if why.kind() == ErrorKind::PermissionDenied => {
-                Self::LowPort { message: error.to_string(), port: address.port() }
+                Self::PortForbidden { message: error.to_string(), port: address.port() }
             }
             _ => Self::Other(error.to_string()),
         }

@@ -149,8 +149,9 @@ pub struct Executor {
     ready: RefCell<VecDeque<usize>>,
     scratch: RefCell<Vec<u64>>,
     next_generation: Cell<u32>,
-    /// The most tasks since memory was last given back.
+    /// The most tasks since the last look, and the most for which memory may be held.
     peak: Cell<usize>,
+    held: Cell<usize>,
     panics: Cell<u64>,
     /// What the latest of them said, until somebody takes it; at most [`PANICS_KEPT`].
     panic_messages: RefCell<Vec<String>>,
@@ -176,6 +177,7 @@ impl Executor {
             scratch: RefCell::default(),
             next_generation: Cell::new(0),
             peak: Cell::new(0),
+            held: Cell::new(0),
             panics: Cell::new(0),
             panic_messages: RefCell::default(),
         }
@@ -206,11 +208,12 @@ impl Executor {
         self.len() == 0
     }
 
-    /// Frees the tables' unused end if a crowd has gone; whether it has.
+    /// Frees the tables' unused end if a crowd has gone, and did not come back since the last look; whether it has.
     pub(super) fn shrink(&self) -> bool {
-        let gone = self.peak.get() >= self.len() + TASKS_WORTH;
+        let peak = self.peak.replace(self.len());
+        let gone = self.held.get() >= peak + TASKS_WORTH;
+        self.held.set(if gone { peak } else { self.held.get().max(peak) });
         if gone {
-            self.peak.set(self.len());
             shrink(&mut self.tasks.borrow_mut());
             self.scratch.borrow_mut().shrink_to_fit();
             WOKEN.with_borrow_mut(Vec::shrink_to_fit);

@@ -8,6 +8,8 @@ use super::reactor::Reactor;
 use crate::limits::{TICK, TRIM_STEP};
 use slab::Slab;
 
+/// Rows of a socket table that are left as they are: 512 KiB.
+const SPARE_ROWS: usize = 4096;
 /// Between two looks, in milliseconds. What lay idle from one to the next goes.
 const EVERY: u64 = 1_000;
 
@@ -19,9 +21,10 @@ impl<D: Driver> Reactor<D> {
         loop {
             self.trim_pipes();
             self.0.buffers.look();
+            let mut gone = self.0.executor.shrink() | self.has_spare_rows();
             loop {
                 let freed = self.0.buffers.trim(TRIM_STEP);
-                if freed > 0 || self.0.executor.shrink() {
+                if freed > 0 || std::mem::take(&mut gone) {
                     self.shrink_tables();
                     give_back();
                 }
@@ -32,6 +35,12 @@ impl<D: Driver> Reactor<D> {
             }
             timer.sleep(EVERY).await;
         }
+    }
+
+    /// Most of a large socket table is free at its end, or once was: parked connections may leave without a task.
+    fn has_spare_rows(&self) -> bool {
+        let sockets = self.0.sockets.borrow();
+        sockets.capacity() > SPARE_ROWS && sockets.len() < sockets.capacity() / 2
     }
 
     fn shrink_tables(&self) {

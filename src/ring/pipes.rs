@@ -4,7 +4,7 @@
 
 use super::driver::{Driver, PipeEnds};
 use super::reactor::Reactor;
-use crate::limits::{PIPE_BYTES, PIPE_BYTES_MIN};
+use crate::limits::{PIPE_BYTES, PIPE_BYTES_MIN, PIPES_ASIDE_MAX};
 use std::io;
 
 /// The pipes of one worker.
@@ -13,6 +13,8 @@ pub(super) struct Pipes {
     free: Vec<PipeEnds>,
     most: u32,
     out: u32,
+    /// Pipes on loan whose readers do not read: they do not count towards `most`, or a few such readers would hold them all.
+    aside: u32,
     /// The fewest free pipes since the last trim: so many were of no use.
     idle: usize,
     /// The kernel gave none, or too small a one, since the last trim: it is not asked again before the next.
@@ -28,7 +30,8 @@ impl Pipes {
 
     /// Pipes on loan, and pipes open in all.
     pub(super) fn open(&self) -> (u32, usize) {
-        (self.out, self.free.len() + self.out as usize)
+        let out = self.out + self.aside;
+        (out, self.free.len() + out as usize)
     }
 
     /// How often none could be had, and how many came out smaller than wanted.
@@ -43,6 +46,7 @@ pub struct Pipe<D: Driver> {
     pub(super) ends: PipeEnds,
     /// Bytes in it.
     pub(super) held: usize,
+    aside: bool,
 }
 
 impl<D: Driver> Reactor<D> {
@@ -55,7 +59,7 @@ impl<D: Driver> Reactor<D> {
         };
         pipes.idle = pipes.idle.min(pipes.free.len());
         pipes.out += 1;
-        Some(Pipe { reactor: self.clone(), ends, held: 0 })
+        Some(Pipe { reactor: self.clone(), ends, held: 0, aside: false })
     }
 
     fn open_pipe(&self, pipes: &mut Pipes) -> Option<PipeEnds> {
@@ -110,6 +114,16 @@ impl<D: Driver> Pipe<D> {
         self.ends.capacity
     }
 
+    /// Makes room for another one: this one waits for its reader. Beyond [`PIPES_ASIDE_MAX`] it goes on counting.
+    pub(super) fn set_aside(&mut self) {
+        let mut pipes = self.reactor.0.pipes.borrow_mut();
+        if !self.aside && pipes.aside < PIPES_ASIDE_MAX {
+            self.aside = true;
+            pipes.out -= 1;
+            pipes.aside += 1;
+        }
+    }
+
     pub(super) fn add(&mut self, result: io::Result<usize>) -> io::Result<usize> {
         let n = result?;
         self.held += n;
@@ -120,7 +134,10 @@ impl<D: Driver> Pipe<D> {
 impl<D: Driver> Drop for Pipe<D> {
     fn drop(&mut self) {
         let mut pipes = self.reactor.0.pipes.borrow_mut();
-        pipes.out -= 1;
+        match self.aside {
+            true => pipes.aside -= 1,
+            false => pipes.out -= 1,
+        }
         if self.held == 0 {
             pipes.free.push(self.ends);
         } else {
@@ -171,5 +188,20 @@ mod tests {
         held.pop();
         assert!(reactor.take_pipe().is_some());
         assert_eq!((reactor.gauges().pipe_failures, reactor.gauges().pipes_shrunken), (1, 0));
+    }
+
+    #[test]
+    fn pipes_whose_readers_do_not_read_are_not_all_there_are() {
+        let reactor = reactor(0);
+        let all = crate::limits::PIPES_MAX + PIPES_ASIDE_MAX;
+        let mut held = Vec::new();
+        while let Some(mut pipe) = reactor.take_pipe() {
+            pipe.set_aside();
+            held.push(pipe);
+        }
+        assert_eq!((held.len(), reactor.gauges().pipes), (all as usize, all), "bounded all the same");
+        drop(held);
+        assert_eq!(reactor.gauges().pipes, 0);
+        assert!(reactor.take_pipe().is_some());
     }
 }

@@ -308,12 +308,15 @@ impl<D: Driver> Reactor<D> {
                 entry.readable = true;
                 entry.ended |= completion.result as i16 & ended != 0;
                 entry.failed |= completion.result as i16 & (libc::POLLERR | libc::POLLHUP) != 0;
-                if let Some((watcher, tag)) = entry.watch {
-                    let news = &mut self.0.news.borrow_mut()[watcher.index()];
-                    news.queue.push_back(Watched { tag, socket: SocketId { index, generation } });
-                    if let Some(waker) = news.waker.take() {
-                        waker.wake();
-                    }
+            }
+            // A poll that failed is news too: nobody else would arm it anew.
+            if (completion.result >= 0 || !completion.more)
+                && let Some((watcher, tag)) = entry.watch
+            {
+                let news = &mut self.0.news.borrow_mut()[watcher.index()];
+                news.queue.push_back(Watched { tag, socket: SocketId { index, generation } });
+                if let Some(waker) = news.waker.take() {
+                    waker.wake();
                 }
             }
             // A poll that ended (overflow, cancellation) is armed anew by whoever waits.

@@ -229,11 +229,6 @@ impl<D: Driver> Socket<D> {
         }
     }
 
-    /// Something waits to be read, or the peer has ended, as far as this turn knows.
-    pub fn seems_readable(&self) -> bool {
-        self.with(|entry| entry.readable || entry.ended)
-    }
-
     /// The connection is gone both ways (reset, or both halves closed), as far as this turn knows.
     pub fn has_failed(&self) -> bool {
         self.with(|entry| entry.failed)

@@ -5,6 +5,7 @@ use super::driver::{Driver, Operation};
 use super::ops::Op;
 use super::pipes::Pipe;
 use super::socket::Socket;
+use crate::limits::PIPE_PATIENCE;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -28,9 +29,10 @@ impl<D: Driver> Socket<D> {
         }
     }
 
-    /// Moves all that the pipe holds to the socket. Nothing that was sent may be in flight.
+    /// Moves what the pipe holds to the socket, as much as the socket takes at once; at least a byte, once there is room. Nothing
+    /// that was sent may be in flight. A pipe that waits for long is set aside, for a reader that does not read keeps it full.
     pub async fn splice_out(&self, pipe: &mut Pipe<D>, more: bool) -> io::Result<()> {
-        while pipe.held > 0 {
+        loop {
             let (descriptor, sending) = self.with(|entry| (entry.descriptor, entry.sending.is_some()));
             assert!(!sending, "one writer at a time");
             let result = self.reactor.0.driver.borrow_mut().splice_out(pipe.ends.read, descriptor, pipe.held, more);
@@ -39,13 +41,18 @@ impl<D: Driver> Socket<D> {
                 Ok(n) => {
                     pipe.held -= n;
                     self.with(|entry| entry.accepted_bytes += n as u64);
+                    return Ok(());
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.room().await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.reactor.timer().within(PIPE_PATIENCE, self.room()).await.is_err() {
+                        pipe.set_aside();
+                        self.room().await;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
     /// Waits until the socket takes bytes again, or has failed.

@@ -126,6 +126,8 @@ impl<D: Driver> Relay<'_, D> {
             readable.map_err(|Elapsed| Broken::ReadTimeout)?;
             // Exactly to the end: one byte more would be the next message's.
             let most = usize::try_from(left).unwrap_or(usize::MAX);
+            let flushed = self.timer.within(self.send_ms, self.to.flushed()).await;
+            flushed.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
             // A pipe is held while bytes come, not while they are awaited: slow bodies would hold them all.
             let n = match self.from.reactor().take_pipe() {
                 Some(pipe) => self.splice(pipe, most, &mut budget).await?,
@@ -146,8 +148,6 @@ impl<D: Driver> Relay<'_, D> {
 
     /// Moves what is there through a pipe, until the source is empty or the budget used up.
     async fn splice(&mut self, mut pipe: Pipe<D>, most: usize, budget: &mut usize) -> Result<u64, Broken> {
-        let flushed = self.timer.within(self.send_ms, self.to.flushed()).await;
-        flushed.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
         let mut moved = 0;
         while moved < most && *budget > 0 {
             let n = match self.from.try_splice_in(&mut pipe, most - moved).map_err(Broken::Read)? {
@@ -160,8 +160,10 @@ impl<D: Driver> Relay<'_, D> {
             for counter in [self.received, self.sent, &self.stats.bytes_spliced] {
                 counter.add(n as u64);
             }
-            let written = self.timer.within(self.send_ms, self.to.splice_out(&mut pipe, false)).await;
-            written.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
+            while pipe.held() > 0 {
+                let written = self.timer.within(self.send_ms, self.to.splice_out(&mut pipe, false)).await;
+                written.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
+            }
         }
         Ok(moved as u64)
     }

@@ -195,7 +195,9 @@ impl<D: Driver> Tunnel<'_, D> {
                 Some(n) => n,
             };
             self.note(way, n, &self.cx.stats().bytes_spliced);
-            in_time(timer.within(way.send_ms, way.to.splice_out(&mut pipe, false)).await)?;
+            while pipe.held() > 0 {
+                in_time(timer.within(way.send_ms, way.to.splice_out(&mut pipe, false)).await)?;
+            }
             budget = budget.saturating_sub(n);
             if budget == 0 {
                 yield_now().await; // others' turn

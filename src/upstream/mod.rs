@@ -117,10 +117,14 @@ impl<D: Driver> Upstreams<D> {
                 Ok(watched) => {
                     let (group, server) = self.tags[watched.tag as usize];
                     let mut idle = self.groups[group].peers[server].idle.borrow_mut();
-                    if let Some(at) = idle.iter().rposition(|i| i.socket.id() == watched.socket) {
-                        drop(idle.remove(at));
-                        self.server_stats(group, server).idle.set(idle.len() as u64);
+                    let Some(at) = idle.iter().rposition(|i| i.socket.id() == watched.socket) else { continue };
+                    if idle[at].socket.seems_quiet() {
+                        // Old news: of bytes that were read before the connection came here.
+                        idle[at].socket.watch(self.watcher, watched.tag);
+                        continue;
                     }
+                    drop(idle.remove(at));
+                    self.server_stats(group, server).idle.set(idle.len() as u64);
                 }
                 Err(Elapsed) => {
                     self.expire();
@@ -178,7 +182,7 @@ impl<D: Driver> Picked<D> {
         let mut idle = self.peer().idle.borrow_mut();
         let found = loop {
             let Some(Idle { socket, .. }) = idle.pop() else { break None };
-            if !socket.seems_readable() {
+            if socket.seems_quiet() {
                 socket.unwatch();
                 break Some(socket);
             }

@@ -11,7 +11,7 @@ use crate::stats::Stats;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -28,6 +28,8 @@ pub(super) struct Handover {
 struct Desk {
     /// Handed over and not yet among the worker's connections: they are part of its load.
     waiting: AtomicU32,
+    /// As in the queue: it takes nothing any more, and is not looked at.
+    closed: AtomicBool,
     queue: Mutex<Queue>,
 }
 
@@ -56,7 +58,10 @@ impl Handover {
 
     /// Connections of a worker, those on their way to it included.
     fn load(&self, worker: usize) -> u64 {
-        self.stats.workers[worker].connections.get() + u64::from(self.desks[worker].waiting.load(Relaxed))
+        match self.desks[worker].closed.load(Relaxed) {
+            true => u64::MAX / 2,
+            false => self.stats.workers[worker].connections.get() + u64::from(self.desks[worker].waiting.load(Relaxed)),
+        }
     }
 
     /// The worker that should have the next connection instead of `own`: the less loaded of two others, if `own` has clearly
@@ -104,6 +109,7 @@ impl Handover {
     pub(super) fn close(&self, own: usize) -> VecDeque<Arrival> {
         let mut queue = self.desks[own].queue();
         queue.closed = true;
+        self.desks[own].closed.store(true, Relaxed);
         std::mem::take(&mut queue.arrivals)
     }
 
@@ -116,6 +122,7 @@ impl Handover {
 /// Serves what other workers hand over, until the drain; then the desk is emptied and closed.
 pub(super) async fn receive<D: Driver>(cx: Rc<Context<D>>, handover: Arc<Handover>, accepting: Accepting) {
     let own = cx.worker();
+    let _closing = Closing { cx: cx.clone(), handover: handover.clone() };
     let admit = |(descriptor, listener)| {
         serve(&cx, descriptor, listener);
         handover.arrived(own);
@@ -132,6 +139,20 @@ pub(super) async fn receive<D: Driver>(cx: Rc<Context<D>>, handover: Arc<Handove
     }
     handover.close(own).into_iter().for_each(admit);
     drop(accepting);
+}
+
+/// However the receiver ends, a panic of ours included: its desk closes, and what lies there is not left hanging.
+struct Closing<D: Driver> {
+    cx: Rc<Context<D>>,
+    handover: Arc<Handover>,
+}
+
+impl<D: Driver> Drop for Closing<D> {
+    fn drop(&mut self) {
+        for (descriptor, _) in self.handover.close(self.cx.worker()) {
+            drop(self.cx.reactor.adopt(descriptor));
+        }
+    }
 }
 
 #[cfg(test)]

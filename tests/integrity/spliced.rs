@@ -1,6 +1,6 @@
 //! What is spliced and what is not: the threshold, and bodies that pause.
 
-use super::peers::{Body, Frames, Pace, backend, download};
+use super::peers::{Body, Frames, Pace, Summing, backend, download};
 use super::support::{Backend, backend as answers, wait_until};
 use super::{expect_idle, moved, start};
 use ringgate::limits::{PIPES_MAX, SPLICE_MIN_DEFAULT as SPLICE_MIN};
@@ -114,4 +114,35 @@ fn bodies_that_pause_hold_no_pipe() {
     drop((client, clients));
     fast.close_all();
     expect_idle(&ringgate, &pausing, &before);
+}
+
+/// More clients than there are pipes stop reading, with a pipe full of their bytes each; after a second another body is spliced all
+/// the same. Then some of them read on.
+#[test]
+fn readers_that_stop_do_not_keep_all_pipes() {
+    const COUNT: usize = PIPES_MAX as usize + 4;
+    const STOPPED: u64 = 24 * 1024 * 1024; // more than the kernel takes on both sides
+    const PASSING: u64 = 8 * 1024 * 1024;
+    let backend = backend();
+    let ringgate = start(&backend, 1);
+    let before = ringgate.status();
+    let body = Body::new(3, STOPPED, Frames::Length);
+    let mut clients: Vec<_> = (0..COUNT).map(|_| ringgate.client()).collect();
+    for client in &mut clients {
+        client.send(format!("GET {} HTTP/1.1\r\nHost: test\r\n\r\n", body.target()));
+        assert_eq!(client.head().status(), 200);
+    }
+    wait_until("another body is spliced", || {
+        let so_far = moved(&ringgate).0;
+        let mut client = ringgate.client();
+        download(&mut client, Body::new(2, PASSING, Frames::Length), Pace::Fast);
+        moved(&ringgate).0 - so_far >= PASSING * 95 / 100
+    });
+    for client in &mut clients[..2] {
+        let mut got = Summing::new(Pace::Fast, STOPPED);
+        client.reader.exactly(STOPPED, &mut |bytes| got.add(bytes)).expect("all of it");
+        assert_eq!(got.sum.hex(), body.sha256());
+    }
+    drop(clients);
+    expect_idle(&ringgate, &backend, &before);
 }

@@ -127,6 +127,17 @@ pub fn seccomp(host: &Host) -> Vec<Cure> {
     }
 }
 
+/// For a port that the kernel refuses: a low one, or one that a security module keeps for others.
+pub fn port_forbidden(host: &Host, port: u64) -> Vec<Cure> {
+    match port < host.first_port() {
+        true => low_port(host, port),
+        false => vec![cure(
+            "ausearch -m avc -c ringgate",
+            "a security module forbids it; this shows SELinux's reason, `dmesg` others'",
+        )],
+    }
+}
+
 /// Lets somebody who is not root listen on `port`.
 pub fn low_port(host: &Host, port: u64) -> Vec<Cure> {
     let name = "net.ipv4.ip_unprivileged_port_start";

@@ -34,7 +34,7 @@ impl Container {
             Self::Kubernetes => "Kubernetes",
             Self::Lxc => "LXC",
             Self::Nspawn => "systemd-nspawn",
-            Self::Other => "some",
+            Self::Other => "Linux",
         }
     }
 }
@@ -109,6 +109,11 @@ impl User {
 }
 
 impl Host {
+    /// The first port that this user may listen on.
+    pub fn first_port(&self) -> u64 {
+        if self.user.can_here(CAP_NET_BIND_SERVICE) { 0 } else { self.unprivileged_port.unwrap_or(1024) }
+    }
+
     /// Looks. The soft limit on open files is as it is now: ask before it is raised.
     pub fn look() -> Host {
         let (files, memlock) = (getrlimit(Resource::Nofile), getrlimit(Resource::Memlock));

@@ -1,7 +1,7 @@
 //! The judgement: from what was found to findings. Pure functions; every threshold has its reason.
 
 use super::cures::{self, Cure, cure};
-use super::host::{CAP_IPC_LOCK, CAP_NET_BIND_SERVICE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE, Host};
+use super::host::{CAP_IPC_LOCK, CAP_SYS_ADMIN, CAP_SYS_RESOURCE, Host};
 use super::refusal::{self, KERNEL_MIN, Refusal};
 use crate::cli::counted;
 use crate::cli::table::{bytes, grouped};
@@ -11,8 +11,6 @@ use serde::Serialize;
 
 /// The hard limit on open files that systemd gives every service: who has it has done what is usual.
 pub const FILES_PLENTY: u64 = 524_288;
-/// The first kernel that charges rings to the limit on locked memory (again).
-const KERNEL_CHARGES: (u32, u32) = (6, 14);
 /// Fewer ports than this are not the kernel's default (28,232), but somebody's choice.
 const PORTS_FEW: u64 = 20_000;
 /// Connections remembered by default on a host with more than 4 GB.
@@ -140,7 +138,7 @@ fn locked_memory(host: &Host, demand: &Demand, tried: &Tried) -> Option<Finding>
         return Some(ok(CHECK, "no limit for this user".to_owned()));
     };
     let shown = format!("{} for this user, the rings take {}", bytes(limit), bytes(needed));
-    if host.kernel().is_some_and(|kernel| kernel < KERNEL_CHARGES) {
+    if host.kernel().is_some_and(|kernel| kernel < refusal::KERNEL_CHARGES) {
         return Some(ok(CHECK, format!("{shown}, which this kernel does not count")));
     }
     if limit >= 2 * needed {
@@ -152,7 +150,8 @@ fn locked_memory(host: &Host, demand: &Demand, tried: &Tried) -> Option<Finding>
 
 fn open_files(host: &Host, demand: &Demand) -> Finding {
     const CHECK: &str = "open files";
-    let Some(limit) = host.files_hard else { return ok(CHECK, "no limit".to_owned()) };
+    let reachable = host.files_hard.map(|hard| hard.min(host.nr_open.unwrap_or(hard)));
+    let Some(limit) = reachable else { return ok(CHECK, "no limit".to_owned()) };
     let Needed { to_start, at_most } = demand.files;
     if limit < to_start {
         let (message, cures) = too_few_files(host, limit, to_start);
@@ -296,8 +295,8 @@ fn local_ports(host: &Host) -> Option<Finding> {
 
 fn listening(host: &Host, demand: &Demand) -> Finding {
     const CHECK: &str = "listening";
-    let first = host.unprivileged_port.unwrap_or(1024);
-    if first == 0 || host.user.can_here(CAP_NET_BIND_SERVICE) {
+    let first = host.first_port();
+    if first == 0 {
         return ok(CHECK, "on any port".to_owned());
     }
     match demand.ports.iter().map(|&port| u64::from(port)).filter(|&port| port > 0 && port < first).min() {

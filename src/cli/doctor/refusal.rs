@@ -9,6 +9,8 @@ use crate::limits;
 pub const KERNEL_MIN: (u32, u32) = (6, 1);
 /// The first kernel with the sysctl kernel.io_uring_disabled.
 const KERNEL_SYSCTL: (u32, u32) = (6, 6);
+/// The first kernel that charges rings to the user's locked memory.
+pub const KERNEL_CHARGES: (u32, u32) = (6, 14);
 const PAGE: u64 = 4096;
 
 /// The cause.
@@ -54,7 +56,9 @@ pub fn cause(errno: i32, host: &Host) -> Refusal {
             _ if host.user.filtered => Refusal::Filter,
             _ => Refusal::SecurityModule,
         },
-        libc::ENOMEM if host.memlock.is_some() && !host.user.can(CAP_IPC_LOCK) => Refusal::LockedMemory,
+        libc::ENOMEM if host.memlock.is_some() && !host.user.can(CAP_IPC_LOCK) && !older(KERNEL_CHARGES) => {
+            Refusal::LockedMemory
+        }
         libc::ENOMEM => Refusal::Memory,
         libc::EMFILE => Refusal::OpenFiles,
         libc::ENFILE => Refusal::HostFiles,
@@ -217,6 +221,8 @@ mod tests {
             (libc::EINVAL, "6.1.0", None, false, true, Unknown),
             (libc::ENOMEM, "6.18.1", open, false, false, LockedMemory),
             (libc::ENOMEM, "6.18.1", open, false, true, Memory),
+            // Before 6.14 rings were not charged to the user.
+            (libc::ENOMEM, "6.1.0", None, false, false, Memory),
             (libc::EMFILE, "6.18.1", open, false, false, OpenFiles),
             (libc::ENFILE, "6.18.1", open, false, false, HostFiles),
             (libc::EIO, "6.18.1", open, false, false, Unknown),

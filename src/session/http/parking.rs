@@ -3,7 +3,7 @@
 //! A connection that was idle for [`PARK_AFTER`] is parked. Bytes begin a task anew; FIN, expiry and the drain close it without one.
 
 use super::{Context, resume};
-use crate::limits::{DRAIN_GRACE, PARK_AFTER, PARKED_PER_STEP};
+use crate::limits::{CLOSED_PER_STEP, DRAIN_GRACE, PARK_AFTER, PARKED_PER_STEP};
 use crate::ring::executor::yield_now;
 use crate::ring::{Driver, Reactor, Socket, Watched, Watcher};
 use crate::session::Open;
@@ -122,9 +122,14 @@ async fn sweep<D: Driver>(cx: &Rc<Context<D>>) {
         let over = cx.draining().is_some_and(|since| since >= DRAIN_GRACE);
         let (due, end): (Vec<usize>, usize) = {
             let rows = cx.parking.rows.borrow();
-            let end = begin + PARKED_PER_STEP;
             let is_due = |&key: &usize| rows.get(key).is_some_and(|parked| over || parked.until <= now);
-            ((begin..end.min(rows.capacity())).filter(is_due).collect(), end)
+            let due: Vec<usize> =
+                (begin..(begin + PARKED_PER_STEP).min(rows.capacity())).filter(is_due).take(CLOSED_PER_STEP).collect();
+            let end = match due.last() {
+                Some(&last) if due.len() == CLOSED_PER_STEP => last + 1,
+                _ => begin + PARKED_PER_STEP,
+            };
+            (due, end)
         };
         for key in due {
             let Some(parked) = cx.parking.take(key) else { continue };
