@@ -133,7 +133,7 @@ pub const CLIENT_HEADER_TIMEOUT_DEFAULT: u64 = 30_000;
 pub const CLIENT_HEADER_TIMEOUT_PRESSED: u64 = 3_000;
 /// Between two reads of a request body. nginx: 60 s.
 pub const CLIENT_BODY_TIMEOUT_DEFAULT: u64 = 60_000;
-/// Between two successful writes to a client. nginx: 60 s.
+/// A client takes no byte of what is sent to it. nginx: 60 s between two writes.
 pub const SEND_TIMEOUT_DEFAULT: u64 = 60_000;
 /// An idle client connection. nginx: 75 s.
 pub const KEEPALIVE_TIMEOUT_DEFAULT: u64 = 75_000;
@@ -143,7 +143,7 @@ pub const PARK_AFTER: u64 = 1_000;
 pub const PROXY_CONNECT_TIMEOUT_DEFAULT: u64 = 5_000;
 /// From the request's end to the first byte of the response, and between two reads of it. nginx: 60 s.
 pub const PROXY_READ_TIMEOUT_DEFAULT: u64 = 60_000;
-/// Between two successful writes to a server. nginx: 60 s.
+/// A server takes no byte of what is sent to it. nginx: 60 s between two writes.
 pub const PROXY_SEND_TIMEOUT_DEFAULT: u64 = 60_000;
 /// An idle pooled connection: below the usual 60 s of servers, so that we close first.
 pub const PROXY_KEEPALIVE_TIMEOUT_DEFAULT: u64 = 55_000;

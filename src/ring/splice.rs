@@ -5,9 +5,11 @@ use super::driver::{Driver, Operation};
 use super::ops::Op;
 use super::pipes::Pipe;
 use super::socket::Socket;
+use super::timers::{Elapsed, Timer};
 use crate::limits::PIPE_PATIENCE;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::task::Poll;
 
 impl<D: Driver> Socket<D> {
@@ -75,6 +77,34 @@ impl<D: Driver> Socket<D> {
                     Poll::Pending
                 }
             })
+        })
+        .await
+    }
+
+    /// Runs `write`, a write to this socket, as long as the peer takes bytes: at the end of every `ms` milliseconds it must have
+    /// acknowledged some. The kernel says "writable" only when a third of its buffer is free, which may be megabytes, so a
+    /// write that is not done in time says nothing about a slow reader.
+    pub async fn while_taking<T>(&self, timer: &Timer, ms: u64, write: impl Future<Output = T>) -> Result<T, Elapsed> {
+        let mut write = pin!(write);
+        let acknowledged = || self.accepted_bytes().saturating_sub(self.unacknowledged() as u64);
+        let mut before = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = write.as_mut().poll(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            if before.is_none() {
+                timer.set(ms);
+                before = Some(acknowledged());
+            }
+            while timer.poll_expired(cx.waker()) {
+                let now = Some(acknowledged());
+                if now <= before {
+                    return Poll::Ready(Err(Elapsed));
+                }
+                before = now;
+                timer.set(ms);
+            }
+            Poll::Pending
         })
         .await
     }

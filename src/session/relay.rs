@@ -126,7 +126,7 @@ impl<D: Driver> Relay<'_, D> {
             readable.map_err(|Elapsed| Broken::ReadTimeout)?;
             // Exactly to the end: one byte more would be the next message's.
             let most = usize::try_from(left).unwrap_or(usize::MAX);
-            let flushed = self.timer.within(self.send_ms, self.to.flushed()).await;
+            let flushed = self.to.while_taking(self.timer, self.send_ms, self.to.flushed()).await;
             flushed.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
             // A pipe is held while bytes come, not while they are awaited: slow bodies would hold them all.
             let n = match self.from.reactor().take_pipe() {
@@ -161,7 +161,8 @@ impl<D: Driver> Relay<'_, D> {
                 counter.add(n as u64);
             }
             while pipe.held() > 0 {
-                let written = self.timer.within(self.send_ms, self.to.splice_out(&mut pipe, false)).await;
+                let written =
+                    self.to.while_taking(self.timer, self.send_ms, self.to.splice_out(&mut pipe, false)).await;
                 written.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
             }
         }
@@ -243,7 +244,7 @@ impl<D: Driver> Relay<'_, D> {
 
     async fn send(&mut self, lease: Lease, range: std::ops::Range<usize>) -> Result<(), Broken> {
         self.sent.add(range.len() as u64);
-        let queued = self.timer.within(self.send_ms, self.to.send(lease, range)).await;
+        let queued = self.to.while_taking(self.timer, self.send_ms, self.to.send(lease, range)).await;
         queued.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)
     }
 }

@@ -178,9 +178,9 @@ impl<D: Driver> Tunnel<'_, D> {
                 drop(reservation); // the lease still counts until it is sent
                 way.to.flushed().await // so at most one buffer per direction is held
             };
-            in_time(timer.within(way.send_ms, sent).await)?;
+            in_time(way.to.while_taking(&timer, way.send_ms, sent).await)?;
         }
-        in_time(timer.within(way.send_ms, way.to.finish()).await)
+        in_time(way.to.while_taking(&timer, way.send_ms, way.to.finish()).await)
     }
 
     /// Moves what is there through a pipe; true at FIN.
@@ -196,7 +196,7 @@ impl<D: Driver> Tunnel<'_, D> {
             };
             self.note(way, n, &self.cx.stats().bytes_spliced);
             while pipe.held() > 0 {
-                in_time(timer.within(way.send_ms, way.to.splice_out(&mut pipe, false)).await)?;
+                in_time(way.to.while_taking(&timer, way.send_ms, way.to.splice_out(&mut pipe, false)).await)?;
             }
             budget = budget.saturating_sub(n);
             if budget == 0 {

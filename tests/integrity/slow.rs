@@ -1,8 +1,10 @@
 //! Whoever is slow slows the other side down, and costs no memory.
 
 use super::peers::{Body, Frames, Pace, backend, download, echoed, upload};
-use super::support::Client;
-use super::{expect_idle, start};
+use super::support::payload::Payload;
+use super::support::{Client, Setup};
+use super::{expect_idle, moved, start};
+use std::time::Duration;
 
 const PACES: [[Pace; 2]; 3] = [[Pace::Slow, Pace::Fast], [Pace::Fast, Pace::Slow], [Pace::Slow, Pace::Slow]];
 
@@ -80,5 +82,30 @@ fn a_reader_that_pauses_stops_the_writer() {
     client.body(framing, &mut |bytes| sum.add(bytes)).expect("the whole body");
     assert_eq!((sum.length, sum.hex()), (body.length, body.sha256()));
     drop(client);
+    expect_idle(&ringgate, &backend, &before);
+}
+
+/// Found by a review: `send_timeout` covered all that a pipe held, and a write waits until a third of the kernel's buffer is free. A
+/// slow reader that reads on must not be cut.
+#[test]
+fn a_slow_reader_of_a_spliced_body_is_not_cut() {
+    const LENGTH: u64 = 32 * 1024 * 1024; // never read to its end
+    let backend = backend();
+    let ringgate = Setup::proxy(&[backend.place()]).workers(1).top("send_timeout = \"1s\"").start();
+    let before = ringgate.status();
+    let body = Body::new(5, LENGTH, Frames::Length);
+    let mut client = ringgate.client();
+    client.writer().small_buffers().expect("buffers can be shrunk"); // or the kernel would take megabytes at once
+    client.send(format!("GET {} HTTP/1.1\r\nHost: test\r\n\r\n", body.target()));
+    assert_eq!(client.head().status(), 200);
+    let expected = Payload::bytes(5, 60 * 8 * 1024);
+    for piece in expected.chunks(8 * 1024) {
+        // 80 KB a second: a pipe of 256 KiB takes three times `send_timeout`.
+        assert!(client.read_exactly(piece.len()) == piece, "it goes on");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(moved(&ringgate).0 > 0, "it is spliced");
+    assert_eq!(ringgate.status().errors("client_timeout"), 0);
+    client.reset();
     expect_idle(&ringgate, &backend, &before);
 }

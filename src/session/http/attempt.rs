@@ -322,7 +322,8 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
 
     async fn send_first(&self, out: Lease, len: usize, send_ms: u64) -> Result<(), Broken> {
         self.client.cx.stats().bytes_out.add(len as u64);
-        let sent = self.client.timer.within(send_ms, self.client.socket.send(out, 0..len)).await;
+        let client = &self.client.socket;
+        let sent = client.while_taking(&self.client.timer, send_ms, client.send(out, 0..len)).await;
         sent.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)
     }
 

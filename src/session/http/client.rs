@@ -275,7 +275,7 @@ impl<'a, D: Driver> Client<'a, D> {
         let Some(len) = writer.finish() else { return Next::Abort };
         self.cx.stats().bytes_out.add(len as u64);
         let send_ms = limits::SEND_TIMEOUT_DEFAULT;
-        match self.timer.within(send_ms, self.socket.send(lease, 0..len)).await {
+        match self.socket.while_taking(&self.timer, send_ms, self.socket.send(lease, 0..len)).await {
             Ok(Ok(())) if close => Next::Linger,
             Ok(Ok(())) => Next::Again,
             _ => Next::Abort,
