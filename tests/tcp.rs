@@ -211,12 +211,14 @@ fn a_server_that_refuses_is_passed_over_and_silence_may_be_bounded() {
         let mut client = connect(&ringgate);
         let mut hello = [0; 5];
         client.read_exact(&mut hello).expect("the other server");
-        // Nothing moves: after proxy_timeout both sides are cut.
-        let end = client.read(&mut hello);
-        assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+        // Nothing moves: after proxy_timeout both sides get FIN, and it is nobody's fault.
+        assert_eq!(client.read(&mut hello).expect("no reset"), 0);
     }
     thread.join().unwrap();
     ringgate.expect_clean(&before);
+    let status = ringgate.status();
+    let failures: u64 = status.servers().map(|server| server["failures"].as_u64().expect("a number")).sum();
+    assert_eq!((failures, status.errors("client_timeout")), (2, 0), "only the server that refuses has failed");
 }
 
 #[test]
@@ -228,4 +230,47 @@ fn with_no_server_the_client_is_told_by_a_close() {
     assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
     ringgate.expect_log("connect_refused");
     ringgate.expect_clean(&before);
+}
+
+/// Found by an adversary: one side ended, its direction was done, and then it vanished while the other side was silent. The session
+/// stayed, for nobody looked at that side any more, and TCP keep-alive says nothing of a socket that was reset.
+#[test]
+fn a_side_that_ends_and_then_vanishes_takes_the_session_along() {
+    for client_vanishes in [true, false] {
+        let (told, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let place = Place::Tcp(listener.local_addr().expect("bound"));
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket option");
+            if client_vanishes {
+                assert_eq!(rest(&mut stream), b"");
+            } else {
+                stream.shutdown(Shutdown::Write).expect("FIN");
+            }
+            wait.lock().expect("one waiter").recv().expect("the test tells");
+            reset(stream);
+        });
+        let ringgate = start(&[&place], "");
+        let before = ringgate.status();
+        let mut client = connect(&ringgate);
+        if client_vanishes {
+            client.shutdown(Shutdown::Write).expect("FIN");
+            wait_until("FIN has gone through", || ringgate.status().total("connections") == 1);
+            std::thread::sleep(Duration::from_millis(50)); // FIN and reset are to be two events
+            reset(client);
+        } else {
+            assert_eq!(client.read(&mut [0]).expect("FIN"), 0);
+            told.send(()).expect("it waits");
+            thread.join().expect("no panic");
+            ringgate.expect_clean(&before);
+            continue;
+        }
+        // The backend is silent and keeps its side open.
+        wait_until("the session ends", || ringgate.status().total("connections") == 0);
+        told.send(()).expect("it waits");
+        thread.join().expect("no panic");
+        ringgate.expect_clean(&before);
+    }
 }

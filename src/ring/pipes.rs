@@ -19,6 +19,8 @@ pub(super) struct Pipes {
     idle: usize,
     /// The kernel gave none, or too small a one, since the last trim: it is not asked again before the next.
     refused: bool,
+    /// splice(2) is refused: nobody gets a pipe any more.
+    forbidden: bool,
     failures: u64,
     shrunken: u64,
 }
@@ -53,6 +55,10 @@ impl<D: Driver> Reactor<D> {
     /// An empty pipe, unless all are out or the kernel gives none that is large enough; that is counted, and the caller copies.
     pub fn take_pipe(&self) -> Option<Pipe<D>> {
         let mut pipes = self.0.pipes.borrow_mut();
+        if pipes.forbidden {
+            pipes.failures += 1;
+            return None;
+        }
         let Some(ends) = pipes.free.pop().or_else(|| self.open_pipe(&mut pipes)) else {
             pipes.failures += 1;
             return None;
@@ -60,6 +66,11 @@ impl<D: Driver> Reactor<D> {
         pipes.idle = pipes.idle.min(pipes.free.len());
         pipes.out += 1;
         Some(Pipe { reactor: self.clone(), ends, held: 0, aside: false })
+    }
+
+    /// No more pipes: splicing does not work here.
+    pub(super) fn forbid_pipes(&self) {
+        self.0.pipes.borrow_mut().forbidden = true;
     }
 
     fn open_pipe(&self, pipes: &mut Pipes) -> Option<PipeEnds> {
@@ -178,6 +189,21 @@ mod tests {
         assert!(reactor.take_pipe().is_some());
         let gauges = reactor.gauges();
         assert_eq!((gauges.pipe_failures, gauges.pipes_shrunken, gauges.pipes_open), (0, 1, 1));
+    }
+
+    #[test]
+    fn where_splicing_is_forbidden_nobody_gets_a_pipe() {
+        let faults = Faults { splice_error: libc::EPERM, ..Faults::default() };
+        let driver = Scripted::new(1, faults);
+        let reactor = Reactor::new(driver.clone(), 16, 2);
+        let descriptor = driver.world().open();
+        driver.world().feed(descriptor, b"bytes");
+        let socket = reactor.adopt(descriptor);
+        let mut pipe = reactor.take_pipe().expect("nobody knows yet");
+        assert_eq!(socket.try_splice_in(&mut pipe, 5).expect("nothing is lost"), None);
+        assert!(reactor.take_pipe().is_none());
+        assert_eq!(socket.try_recv(&mut [0; 8]).expect("they are still there"), Some(5));
+        assert_eq!(reactor.gauges().pipe_failures, 1);
     }
 
     #[test]

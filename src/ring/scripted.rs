@@ -30,6 +30,8 @@ pub struct Faults {
     pub poll_ends: u64,
     /// Pipes hold at most so many bytes; 0: as many as asked for.
     pub pipe_most: usize,
+    /// Every splice fails with this errno; 0: none.
+    pub splice_error: i32,
     /// The next sockets made fail with this errno.
     pub socket_errors: VecDeque<i32>,
 }
@@ -454,6 +456,10 @@ impl Driver for Scripted {
     }
 
     fn splice_in(&mut self, from: Descriptor, pipe: Descriptor, most: usize) -> io::Result<usize> {
+        let errno = self.world().faults.splice_error;
+        if errno != 0 {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         let mut bytes = vec![0; most];
         let n = self.recv(from, &mut bytes)?;
         let mut world = self.world();

@@ -27,6 +27,13 @@ impl<D: Driver> Socket<D> {
                 Ok(None)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            // A filter forbids it, or this kind of socket cannot: nothing was moved, and whoever asks for a pipe next copies.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS | libc::EINVAL)) =>
+            {
+                self.reactor.forbid_pipes();
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -86,7 +93,6 @@ impl<D: Driver> Socket<D> {
     /// write that is not done in time says nothing about a slow reader.
     pub async fn while_taking<T>(&self, timer: &Timer, ms: u64, write: impl Future<Output = T>) -> Result<T, Elapsed> {
         let mut write = pin!(write);
-        let acknowledged = || self.accepted_bytes().saturating_sub(self.unacknowledged() as u64);
         let mut before = None;
         poll_fn(|cx| {
             if let Poll::Ready(value) = write.as_mut().poll(cx) {
@@ -94,10 +100,10 @@ impl<D: Driver> Socket<D> {
             }
             if before.is_none() {
                 timer.set(ms);
-                before = Some(acknowledged());
+                before = Some(self.acknowledged_bytes());
             }
             while timer.poll_expired(cx.waker()) {
-                let now = Some(acknowledged());
+                let now = Some(self.acknowledged_bytes());
                 if now <= before {
                     return Poll::Ready(Err(Elapsed));
                 }
@@ -107,6 +113,11 @@ impl<D: Driver> Socket<D> {
             Poll::Pending
         })
         .await
+    }
+
+    /// Bytes sent that the peer has acknowledged, since the socket was made.
+    pub fn acknowledged_bytes(&self) -> u64 {
+        self.accepted_bytes().saturating_sub(self.unacknowledged() as u64)
     }
 
     /// Bytes sent that the peer has not acknowledged: a reset would destroy them.

@@ -53,7 +53,8 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, tcp: Tcp) {
     let line = format!("tcp from {peer} to {server}: {up} bytes up, {down} down, {seconds:.3} s {ended}");
     cx.log(Level::Info, line.trim_end().to_owned());
     match result {
-        Ok(()) => {}
+        // Nobody's fault: both sides get FIN behind what was sent.
+        Ok(()) | Err(Reason::ClientTimeout) => {}
         Err(reason) => {
             cx.stats().count_error(reason);
             if reason != Reason::ClientGone {

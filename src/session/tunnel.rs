@@ -93,9 +93,20 @@ pub async fn run<D: Driver>(
             }
             down_done = true;
         }
-        if up_done && down_done { Poll::Ready(failure.map_or(Ok(()), Err)) } else { Poll::Pending }
+        if up_done && down_done {
+            return Poll::Ready(failure.map_or(Ok(()), Err));
+        }
+        // A direction that ended reads no more, so nobody would see its side vanish while the other one is silent.
+        if up_done && client.poll_failed(task).is_ready() {
+            return Poll::Ready(Err(Reason::ClientGone));
+        }
+        if down_done && backend.poll_failed(task).is_ready() {
+            return Poll::Ready(Err(Reason::BackendReset));
+        }
+        Poll::Pending
     });
-    let result = tunnel.until_idle(patience.idle, both).await;
+    let taken = || client.acknowledged_bytes() + backend.acknowledged_bytes();
+    let result = tunnel.until_idle(patience.idle, taken, both).await;
     cx.stats().bytes_in.add(moved[0].get());
     cx.stats().bytes_out.add(moved[1].get());
     Ended { result, moved: [moved[0].get(), moved[1].get()] }
@@ -114,15 +125,23 @@ impl<D: Driver> Tunnel<'_, D> {
     async fn until_idle(
         &self,
         idle: Option<Duration>,
+        taken: impl Fn() -> u64,
         both: impl Future<Output = Result<(), Reason>>,
     ) -> Result<(), Reason> {
         let Some(idle) = idle else { return both.await };
         let mut both = pin!(both);
         let timer = self.cx.reactor.timer();
         timer.set(ms(idle));
+        let mut before = taken();
         loop {
             if let Ok(result) = timer.before_deadline(both.as_mut()).await {
                 return result;
+            }
+            // A slow reader takes what was moved long ago: that is no idleness.
+            let now = taken();
+            if std::mem::replace(&mut before, now) != now {
+                timer.set(ms(idle));
+                continue;
             }
             // Bytes only note the time; the deadline is moved here, when it fires.
             let quiet = self.cx.reactor.now_ms() - self.last.get();

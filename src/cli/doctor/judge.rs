@@ -186,14 +186,21 @@ fn pipes(host: &Host, demand: &Demand, tried: &Tried) -> Option<Finding> {
     // A value of 0 means no limit.
     let user_limit = |pages: Option<u64>| pages.filter(|&pages| pages > 0 && !free).map(|pages| pages * page);
     let (soft, hard) = (user_limit(host.pipe_pages_soft), user_limit(host.pipe_pages_hard));
-    let more = |name: &str| vec![cures::sysctl(host, name, most.div_ceil(page))];
+    // Never less than there is: other programs use it too.
+    let more =
+        |name: &str, now: Option<u64>| vec![cures::sysctl(host, name, most.div_ceil(page).max(2 * now.unwrap_or(0)))];
     let cost = "large bodies are then copied, which takes more CPU time";
     let size = bytes(limits::PIPE_BYTES as u64);
     let short = match tried.pipe {
         Err(libc::EMFILE) => return None, // the limit on open files is too tight even for these, which its own finding says
         Err(errno) => {
             let error = std::io::Error::from_raw_os_error(errno);
-            Some((format!("none can be had ({error}); {cost}"), more("fs.pipe-user-pages-hard")))
+            let cures = match host.pipe_pages_hard {
+                Some(1..) => more("fs.pipe-user-pages-hard", host.pipe_pages_hard),
+                _ if host.user.filtered => cures::seccomp(host),
+                _ => vec![],
+            };
+            Some((format!("none can be had ({error}); {cost}"), cures))
         }
         Ok(_)
             if host.pipe_max_size.is_some_and(|max| max < limits::PIPE_BYTES as u64)
@@ -205,7 +212,7 @@ fn pipes(host: &Host, demand: &Demand, tried: &Tried) -> Option<Finding> {
         }
         Ok(got) if got < limits::PIPE_BYTES as u64 => {
             let message = format!("one got {} instead of {size}: this user's pipes are used up; {cost}", bytes(got));
-            Some((message, more("fs.pipe-user-pages-soft")))
+            Some((message, more("fs.pipe-user-pages-soft", host.pipe_pages_soft)))
         }
         Ok(_) => None,
     };
@@ -213,7 +220,7 @@ fn pipes(host: &Host, demand: &Demand, tried: &Tried) -> Option<Finding> {
     let short = short.or_else(|| {
         let (limit, name) = limited.iter().find_map(|(limit, name)| Some((limit.filter(|&l| l < most)?, name)))?;
         let message = format!("this user's may hold {}, the workers' up to {}; {cost}", bytes(limit), bytes(most));
-        Some((message, more(name)))
+        Some((message, more(name, None)))
     });
     Some(match short {
         Some((message, cures)) => warning(CHECK, message, cures),

@@ -164,7 +164,7 @@ fn what_was_tried_outweighs_what_was_read() {
     let out = judge(Tried { rings: 3, error: Some(libc::ENOMEM), ..tried(4) });
     assert_eq!(complaints(&out), [("io_uring", Level::Problem, vec!["LimitMEMLOCK=67108864", "ulimit -l 65536"])]);
     let shrunk = judge(Tried { pipe: Ok(8192), ..tried(4) });
-    assert_eq!(complaints(&shrunk), [("pipes", Level::Warning, vec!["sysctl -w fs.pipe-user-pages-soft=4096"])]);
+    assert_eq!(complaints(&shrunk), [("pipes", Level::Warning, vec!["sysctl -w fs.pipe-user-pages-soft=32768"])]);
     let none = judge(Tried { pipe: Err(libc::ENFILE), ..tried(4) });
     assert_eq!(complaints(&none)[0].0, "pipes");
     assert!(complaints(&judge(Tried { pipe: Err(libc::EMFILE), ..tried(4) })).is_empty(), "no fault of the pipes");
