@@ -416,7 +416,8 @@ mod tests {
         assert!(waiting.iter_mut().all(|reserve| poll(reserve).is_none()), "polled for another reason");
         let last = waiting.pop();
         drop(waiting); // the longest waiting first, as their deadlines come
-        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+        // Quadratic time would be minutes here. Miri's clock says nothing.
+        assert!(cfg!(miri) || began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
         drop(held);
         assert!(poll(&mut last.unwrap()).is_some());
     }
