@@ -53,7 +53,7 @@ pub const BUFFERS_LARGE_MAX: u32 = 512;
 
 /// Bytes of idle buffers from which on they are given back: what is less may be wanted again in a moment.
 pub const TRIM_WORTH: usize = 1024 * 1024;
-/// Buffers given back in one step, one step per tick: some 5 MB, one to two milliseconds of the kernel's work.
+/// Buffers given back in one step, one step per tick: some 5 MB. Half of it took the kernel a millisecond on a busy machine.
 pub const TRIM_STEP: usize = 256;
 /// Tasks fewer than at the peak from which on their memory is given back: some 1.4 MB.
 pub const TASKS_WORTH: usize = 512;
@@ -85,7 +85,7 @@ pub const HANDOVER_SLACK: u64 = 2;
 /// Or this part (an eighth) of its own, whichever is more: the kernel's spread of 64 is uneven by about so much, and moving each of
 /// many short connections would cost more than it mends.
 pub const HANDOVER_SLACK_SHARE: u64 = 8;
-/// Parked connections that are looked at for expiry in one turn of the loop: some 10 us.
+/// Parked connections that are looked at for expiry in one turn of the loop.
 pub const PARKED_PER_STEP: usize = 4096;
 /// Of these, how many are closed in one turn: each costs three system calls, and thousands may be due at once.
 pub const CLOSED_PER_STEP: usize = 128;

@@ -1,7 +1,7 @@
 //! `ringgate doctor` on this host, as root and as somebody else, with things taken away; and that the commands which cannot start
 //! for the same reason say the same.
 
-#[allow(dead_code)]
+#[allow(dead_code)] // tests/cli uses all of it, these tests a part
 #[path = "cli/started.rs"]
 mod started;
 #[path = "support/mod.rs"]

@@ -21,7 +21,7 @@ impl<D: Driver> Reactor<D> {
         loop {
             self.trim_pipes();
             self.0.buffers.look();
-            let mut gone = self.0.executor.shrink() | self.has_spare_rows();
+            let mut gone = self.0.executor.shrink() | self.shrink_sockets();
             loop {
                 let freed = self.0.buffers.trim(TRIM_STEP);
                 if freed > 0 || std::mem::take(&mut gone) {
@@ -37,15 +37,20 @@ impl<D: Driver> Reactor<D> {
         }
     }
 
-    /// Most of a large socket table is free at its end, or once was: parked connections may leave without a task.
-    fn has_spare_rows(&self) -> bool {
-        let sockets = self.0.sockets.borrow();
-        sockets.capacity() > SPARE_ROWS && sockets.len() < sockets.capacity() / 2
+    /// Frees the unused end of a large socket table; whether there was one. Parked connections leave without a task, and one row in
+    /// use at the end may keep a table that is nearly empty: that is no reason to trim every second.
+    fn shrink_sockets(&self) -> bool {
+        let mut sockets = self.0.sockets.borrow_mut();
+        let before = sockets.capacity();
+        if before > SPARE_ROWS {
+            shrink(&mut sockets);
+        }
+        sockets.capacity() < before
     }
 
     fn shrink_tables(&self) {
+        self.shrink_sockets();
         let inner = &*self.0;
-        shrink(&mut inner.sockets.borrow_mut());
         inner.ops.borrow_mut().shrink();
         inner.timers.shrink();
     }

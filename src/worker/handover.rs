@@ -95,7 +95,7 @@ impl Handover {
         true
     }
 
-    /// The next connection handed to `own`. `Err`: none now; `waker` is called when there is one.
+    /// The next connection handed to `own`. `None`: there is none now; `waker` is called when there is.
     fn take(&self, own: usize, waker: &Waker) -> Option<Arrival> {
         let mut queue = self.desks[own].queue();
         let arrival = queue.arrivals.pop_front();

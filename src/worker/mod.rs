@@ -191,9 +191,6 @@ fn run(
     if let Err(error) = ended {
         log.send(Level::Error, format!("worker {worker} ends: its ring failed: {error}"));
     }
-    for (descriptor, _) in handover.close(worker) {
-        drop(reactor.adopt(descriptor)); // its ring failed, or it was told to stop at once
-    }
     parking::close_all(&cx);
     upstreams.close_idle();
     // A generous bound: a close takes one turn, but a ring under load may take some more.
