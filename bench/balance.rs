@@ -17,7 +17,7 @@ fn picks(c: &mut Criterion) {
         let mut bench = c.benchmark_group(name);
         for servers in [2, 16, 128] {
             let weights: Vec<u32> = (0..servers).map(|i| 1 + i % 3).collect();
-            let group = Arc::new(Group::new(balance, &weights, WORKERS));
+            let group = Arc::new(Group::new(balance.clone(), &weights, WORKERS));
             let mut picker = Picker::new(group, 0, 1);
             let (tried, mut count) = (Tried::new(), 0);
             bench.bench_function(format!("{servers} servers"), |b| {

@@ -112,6 +112,25 @@ pub const TICKETS_SKIPPED_MAX: usize = 64;
 /// Largest weight of a server (nginx has no bound; beyond this a cycle would grow absurd).
 pub const WEIGHT_MAX: u32 = 1000;
 
+/// Failures in a row that take a server out of use. nginx: 1, which a single broken connection reaches.
+pub const MAX_FAILS_DEFAULT: u32 = 3;
+/// Largest `max_fails`, `rise` and `fall`.
+pub const FAILS_MAX: u32 = 1000;
+/// Percent of a group's servers that failures may take out of use at a time. Rounded down, but never the last one.
+pub const MAX_EJECTED_DEFAULT: u8 = 90;
+/// Requests that a server must have had within its `fail_timeout` before its rate of failures says anything.
+pub const FAIL_RATE_REQUESTS_MIN: u32 = 20;
+/// Percent of requests that may be tried again (Finagle's and linkerd's default).
+pub const RETRY_BUDGET_DEFAULT: u8 = 20;
+/// Retries of one worker that are allowed whatever the budget: a server that dies takes all that runs there with it.
+pub const RETRY_BURST: u32 = 100;
+/// Requests that wait for a server below its `max_conns`, in the whole process.
+pub const QUEUE_DEFAULT: u32 = 1000;
+/// Largest `queue`: each entry is a client's connection that waits.
+pub const QUEUE_MAX: u32 = 1 << 20;
+/// Bytes of a checked server's answer that are looked at.
+pub const CHECK_ANSWER_MAX: usize = 64 * 1024;
+
 // ---- Bodies ------------------------------------------------------------------------------------------------------------
 
 /// Bytes of a request body (nginx's default for client_max_body_size is 1 MiB, the first thing every guide raises).
@@ -147,6 +166,18 @@ pub const PROXY_READ_TIMEOUT_DEFAULT: u64 = 60_000;
 pub const PROXY_SEND_TIMEOUT_DEFAULT: u64 = 60_000;
 /// An idle pooled connection: below the usual 60 s of servers, so that we close first.
 pub const PROXY_KEEPALIVE_TIMEOUT_DEFAULT: u64 = 55_000;
+/// Within which failures count, and for which a server is out of use the first time. nginx: 10 s.
+pub const FAIL_TIMEOUT_DEFAULT: u64 = 10_000;
+/// Out of use at most: each time in a row it is twice as long as before.
+pub const EJECTION_MAX: u64 = 300_000;
+/// A request waits for a server below its `max_conns`.
+pub const QUEUE_TIMEOUT_DEFAULT: u64 = 10_000;
+/// From one active check of a server to the next. nginx Plus: 5 s.
+pub const CHECK_INTERVAL_DEFAULT: u64 = 5_000;
+/// One active check.
+pub const CHECK_TIMEOUT_DEFAULT: u64 = 3_000;
+/// A server that could not be connected to is looked at so often, to see when it is back.
+pub const RECOVERY_INTERVAL: u64 = 1_000;
 /// From SIGTERM to the end, whatever still runs.
 pub const SHUTDOWN_TIMEOUT_DEFAULT: u64 = 30_000;
 /// Idle client connections after SIGTERM: a request that comes within is answered with `Connection: close`.

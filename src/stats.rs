@@ -162,7 +162,7 @@ impl Stats {
     pub fn new(plan: &Plan, workers: usize) -> Stats {
         let group = |upstream: &crate::config::plan::Upstream| {
             let weights: Vec<u32> = upstream.peers.iter().map(|peer| peer.weight).collect();
-            Arc::new(Group::new(upstream.balance, &weights, workers))
+            Arc::new(Group::new(upstream.balance.clone(), &weights, workers))
         };
         Stats {
             started: SystemTime::now(),

@@ -83,7 +83,7 @@ fn tcp_listeners_lead_where_the_comments_say() {
     let tcp: Vec<_> = plan
         .listeners
         .iter()
-        .map(|listener| match listener.service {
+        .map(|listener| match &listener.service {
             Service::Tcp(tcp) => tcp,
             Service::Http(_) => panic!("{:?} is for HTTP", listener.address),
         })

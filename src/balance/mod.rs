@@ -34,8 +34,8 @@ impl Group {
         debug_assert!(weights.len() <= limits::SERVERS_MAX);
         let weights: Box<[u32]> = weights.iter().map(|&w| w.clamp(1, limits::WEIGHT_MAX)).collect();
         let cycle = match balance {
-            Balance::RoundRobin => round_robin::cycle(&weights),
             Balance::LeastConn => Box::default(),
+            _ => round_robin::cycle(&weights),
         };
         let counters = Counters::new(workers, weights.len());
         Group { balance, weights, tickets: round_robin::Tickets::new(cycle), counters }
@@ -47,8 +47,8 @@ impl Group {
     }
 
     /// How it chooses.
-    pub fn balance(&self) -> Balance {
-        self.balance
+    pub fn balance(&self) -> &Balance {
+        &self.balance
     }
 
     /// The weight of one server.
@@ -80,11 +80,11 @@ impl Picker {
     /// The picker of `worker`. Workers with the same `seed` begin evenly spread over the servers.
     pub fn new(group: Arc<Group>, worker: usize, seed: u64) -> Picker {
         let policy = match group.balance {
-            Balance::RoundRobin => Policy::RoundRobin(round_robin::RoundRobin::new()),
             Balance::LeastConn => {
                 let workers = group.counters.workers();
                 Policy::LeastConn(least_conn::LeastConn::new(&group.weights, worker, workers, seed))
             }
+            _ => Policy::RoundRobin(round_robin::RoundRobin::new()),
         };
         Picker { group, worker, policy }
     }

@@ -15,7 +15,7 @@ impl Random {
 }
 
 fn pickers(balance: Balance, weights: &[u32], workers: usize) -> Vec<Picker> {
-    let group = Arc::new(Group::new(balance, weights, workers));
+    let group = Arc::new(Group::new(balance.clone(), weights, workers));
     (0..workers).map(|worker| Picker::new(group.clone(), worker, 7)).collect()
 }
 
@@ -257,7 +257,7 @@ fn a_dead_heavy_server_leaves_the_light_one() {
 fn all_tried_is_none_and_one_left_is_found() {
     for balance in [Balance::RoundRobin, Balance::LeastConn] {
         for servers in [1, 2, 3, 64, 65, 200] {
-            let mut worker = pickers(balance, &vec![1; servers], 2).remove(1);
+            let mut worker = pickers(balance.clone(), &vec![1; servers], 2).remove(1);
             for now_ms in [0, 0, 0, 50, 100] {
                 let all: Vec<_> = (0..servers).collect();
                 assert_eq!(worker.pick(&tried(&all), now_ms), None, "{balance:?}, {servers}");
@@ -266,7 +266,7 @@ fn all_tried_is_none_and_one_left_is_found() {
                 assert_eq!(worker.pick(&tried(&others), now_ms), Some(left), "{balance:?}, {servers}");
             }
         }
-        assert_eq!(pickers(balance, &[], 1)[0].pick(&Tried::new(), 0), None);
+        assert_eq!(pickers(balance.clone(), &[], 1)[0].pick(&Tried::new(), 0), None);
     }
 }
 
@@ -276,7 +276,7 @@ fn what_is_picked_was_never_tried() {
         for seed in 1..100 {
             let mut random = Random(seed);
             let weights: Vec<u32> = (0..1 + random.below(90)).map(|_| 1 + random.below(9) as u32).collect();
-            let mut worker = pickers(balance, &weights, 3).remove(2);
+            let mut worker = pickers(balance.clone(), &weights, 3).remove(2);
             let (mut tries, mut order) = (Tried::new(), HashSet::new());
             let mut now = 0;
             while let Some(server) = worker.pick(&tries, now) {

@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments, form: Form) -> ExitCode {
     serve(loaded.plan, Level::Info, |workers| {
         let upstream = &workers.plan.upstreams[0];
         let listening: Vec<_> = workers.plan.listeners.iter().map(status::url).collect();
-        let (method, servers) = (status::balance(upstream.balance), counted(upstream.peers.len(), "server"));
+        let (method, servers) = (upstream.balance.word(), counted(upstream.peers.len(), "server"));
         print(&format!("balancing {method} over {servers} on {}\n", listening.join(", ")));
         if let Some(admin) = &workers.plan.admin {
             print(&format!("see what it does: ringgate status --admin {}\n", admin.display()));

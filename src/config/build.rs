@@ -207,6 +207,7 @@ impl Builder<'_> {
             admin: self.setting(*source, &file.admin, self.surroundings.admin_default(), admin),
             shutdown_timeout: self.setting(*source, &file.shutdown_timeout, shutdown, duration),
             splice_min: self.setting(*source, &file.splice_min, Some(limits::SPLICE_MIN_DEFAULT), splice_min),
+            resolver: plan::Resolver::default(),
             listeners: Vec::new(),
             servers: Vec::new(),
             upstreams: Vec::new(),

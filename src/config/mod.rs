@@ -2,6 +2,7 @@
 //! With any error anywhere there is no plan.
 
 pub mod plan;
+pub mod template;
 
 mod address;
 mod build;

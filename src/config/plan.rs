@@ -5,7 +5,12 @@
 use crate::proto::reason::Reason;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+mod upstream;
+
+pub use upstream::*;
 
 /// Where a listener listens or a backend is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +38,8 @@ pub struct Plan {
     pub shutdown_timeout: Duration,
     /// Bytes certain to follow from which a body is spliced; `None`: bodies and streams are copied, never spliced.
     pub splice_min: Option<u64>,
+    /// Who is asked for the addresses of names, and for how long an answer counts.
+    pub resolver: Resolver,
     /// At least one. Those of servers come before those of `[[tcp]]` sections.
     pub listeners: Vec<Listener>,
     /// All `[[server]]` sections, in file order.
@@ -72,7 +79,7 @@ pub struct Http {
 }
 
 /// One `[[tcp]]` section: each connection becomes one to a server of a group.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Tcp {
     /// Index into `Plan::upstreams`.
     pub upstream: usize,
@@ -80,6 +87,8 @@ pub struct Tcp {
     pub proxy_connect_timeout: Duration,
     /// With no byte either way; `None`: unlimited.
     pub idle_timeout: Option<Duration>,
+    /// When a server cannot be connected to.
+    pub retry: Retry,
 }
 
 /// One virtual server.
@@ -95,6 +104,8 @@ pub struct Server {
     pub keepalive_timeout: Duration,
     /// Requests on one client connection.
     pub keepalive_requests: u32,
+    /// Peers whose X-Forwarded-For is believed (nginx's `set_real_ip_from`).
+    pub real_ip_from: Vec<ipnet::IpNet>,
 }
 
 /// What happens to requests under one prefix.
@@ -120,42 +131,8 @@ pub struct Location {
     pub proxy_send_timeout: Duration,
     /// A tunnel (WebSocket) with no byte either way.
     pub tunnel_timeout: Duration,
-}
-
-/// A group of backends.
-#[derive(Debug, Clone)]
-pub struct Upstream {
-    /// As in `[upstream.NAME]`, or the address of a direct `proxy_pass`.
-    pub name: String,
-    /// How the next server is chosen.
-    pub balance: Balance,
-    /// Idle connections kept per server by the whole process.
-    pub keepalive: u32,
-    /// How long one may idle.
-    pub keepalive_timeout: Duration,
-    /// At least one; one entry per resolved address, as nginx does it.
-    pub peers: Vec<Peer>,
-}
-
-/// The methods of choosing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Smooth weighted round robin.
-    RoundRobin,
-    /// Fewest requests in flight per weight, over all workers.
-    LeastConn,
-}
-
-/// One backend.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// As written in the file, for people (`localhost:3000`).
-    pub name: String,
-    /// Usually one. A name whose addresses are all loopback (`localhost`: ::1 and 127.0.0.1) is one machine with
-    /// several doors: they are tried in turn, starting with the one that worked last.
-    pub addresses: Vec<Address>,
-    /// 1 to `limits::WEIGHT_MAX`.
-    pub weight: u32,
+    /// When a request goes on to the next server. Behind an `Arc`: most locations share it.
+    pub retry: Arc<Retry>,
 }
 
 impl Plan {

@@ -3,6 +3,7 @@
 use crate::config::plan;
 use crate::config::value::{count, duration, size};
 use crate::limits;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The values in force at one level.
@@ -20,6 +21,8 @@ pub struct Settings {
     proxy_read_timeout: Duration,
     proxy_send_timeout: Duration,
     proxy_tunnel_timeout: Duration,
+    retry: Arc<plan::Retry>,
+    real_ip_from: Vec<ipnet::IpNet>,
 }
 
 impl Default for Settings {
@@ -37,6 +40,8 @@ impl Default for Settings {
             proxy_read_timeout: ms(limits::PROXY_READ_TIMEOUT_DEFAULT),
             proxy_send_timeout: ms(limits::PROXY_SEND_TIMEOUT_DEFAULT),
             proxy_tunnel_timeout: ms(limits::TUNNEL_TIMEOUT_DEFAULT),
+            retry: Arc::default(),
+            real_ip_from: Vec::new(),
         }
     }
 }
@@ -74,12 +79,14 @@ impl Settings {
             proxy_read_timeout: self.proxy_read_timeout,
             proxy_send_timeout: self.proxy_send_timeout,
             tunnel_timeout: self.proxy_tunnel_timeout,
+            retry: self.retry.clone(),
         }
     }
 
     /// A tcp listener with these values.
     pub fn tcp(&self, upstream: usize, idle_timeout: Option<Duration>) -> plan::Tcp {
-        plan::Tcp { upstream, proxy_connect_timeout: self.proxy_connect_timeout, idle_timeout }
+        let retry = (*self.retry).clone();
+        plan::Tcp { upstream, proxy_connect_timeout: self.proxy_connect_timeout, idle_timeout, retry }
     }
 
     /// A server with these values.
@@ -90,6 +97,7 @@ impl Settings {
             client_header_timeout: self.client_header_timeout,
             keepalive_timeout: self.keepalive_timeout,
             keepalive_requests: self.keepalive_requests,
+            real_ip_from: self.real_ip_from.clone(),
         }
     }
 }

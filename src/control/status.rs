@@ -1,7 +1,7 @@
 //! What `GET /status` answers: the counters of all workers under the names of the plan. Pure: it reads, adds up and names.
 
 use crate::balance::Group;
-use crate::config::plan::{Address, Balance, Listener, Plan, Service, Upstream};
+use crate::config::plan::{Address, Listener, Plan, Service, Upstream};
 use crate::log;
 use crate::proto::reason::Reason;
 use crate::stats::{Counter, ServerStats, Stats, WorkerStats};
@@ -253,7 +253,7 @@ fn upstream_status(upstream: &Upstream, index: usize, group: &Group, workers: &[
     });
     UpstreamStatus {
         name: upstream.name.clone(),
-        balance: balance(upstream.balance).to_owned(),
+        balance: upstream.balance.word().to_owned(),
         servers: servers.collect(),
     }
 }
@@ -317,14 +317,6 @@ impl Counts {
         self.upstream_idle += upstream_idle;
         self.panics += panics;
         self.turns += turns;
-    }
-}
-
-/// The word of the configuration for a method.
-pub fn balance(balance: Balance) -> &'static str {
-    match balance {
-        Balance::RoundRobin => "round_robin",
-        Balance::LeastConn => "least_conn",
     }
 }
 

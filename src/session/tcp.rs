@@ -18,7 +18,7 @@ use std::task::Poll;
 pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) -> impl Future<Output = ()> {
     let (open, client) = (Open::count(cx.clone(), listener), cx.reactor.adopt(descriptor));
     async move {
-        if let Service::Tcp(tcp) = cx.plan.listeners[listener].service {
+        if let Service::Tcp(tcp) = &cx.plan.listeners[listener].service {
             cx.listener_stats(listener).requests.add(1);
             cx.stats().requests.add(1);
             session(&cx, client, tcp).await;
@@ -27,7 +27,7 @@ pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: us
     }
 }
 
-async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, tcp: Tcp) {
+async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, tcp: &Tcp) {
     let started = cx.reactor.now_ms();
     let owner = cx.next_owner();
     let peer = client.peer().ok().flatten().map_or("unix:".to_owned(), |address| address.to_string());
@@ -74,7 +74,7 @@ async fn connect<D: Driver>(
     cx: &Context<D>,
     client: &Socket<D>,
     owner: Owner,
-    tcp: Tcp,
+    tcp: &Tcp,
 ) -> Result<(Picked<D>, Socket<D>), Reason> {
     let timer = cx.reactor.timer();
     let mut tried = Tried::new();

@@ -51,7 +51,7 @@ pub fn start(workers: &Workers, backends: Vec<Backend>, load: bool) -> Shown {
 }
 
 fn introduction(plan: &Plan, workers: usize, url: &str, load: bool) -> String {
-    let method = status::balance(plan.upstreams[0].balance);
+    let method = plan.upstreams[0].balance.word();
     let (other, result) = match method {
         "least_conn" => ("round_robin", "the slow one then gets its full third, and visitors wait"),
         _ => ("least_conn", "the slow one then gets less, and visitors wait less"),

@@ -101,7 +101,7 @@ impl Builder<'_> {
         let Listened { address, optional, default_server, place, .. } = listened;
         let service = match section {
             Section::Server(server) => Service::Http(Http { servers: vec![server], default_server: server }),
-            Section::Tcp(tcp) => Service::Tcp(self.tcps[tcp]),
+            Section::Tcp(tcp) => Service::Tcp(self.tcps[tcp].clone()),
         };
         let default = default_server.then(|| place.clone());
         Made { listener: Listener { address, optional, service }, place, default }

@@ -1,8 +1,8 @@
 //! Where each `proxy_pass` leads: to a group, or to an address that becomes one.
 
 use super::Builder;
-use super::upstreams::group_of;
 use crate::config::address::{self, Pass, Target};
+use crate::config::plan::Upstream;
 use crate::config::report::{Place, Report};
 use crate::config::slips::closest;
 
@@ -67,7 +67,7 @@ impl Builder<'_> {
             let message = format!("`{host}` is taken for a host, not for the group `{near}`");
             self.reports.push(Report::warning(place.clone(), message));
         }
-        self.upstreams.push(group_of(name, peers));
+        self.upstreams.push(Upstream::new(name, peers));
         self.direct.insert(target, self.upstreams.len() - 1);
         Ok(self.upstreams.len() - 1)
     }

@@ -11,7 +11,6 @@ use crate::config::slips::closest;
 use crate::config::value::count;
 use crate::limits;
 use std::ops::Range;
-use std::time::Duration;
 
 impl Builder<'_> {
     pub(super) fn groups(&mut self, sections: &Named<file::Upstream>, source: usize) {
@@ -34,13 +33,14 @@ impl Builder<'_> {
     }
 
     fn group(&mut self, name: &str, section: &file::Upstream, source: usize, place: Place) -> Upstream {
+        let new = Upstream::new(name, Vec::new());
         let mut upstream = Upstream {
             balance: self.setting(source, &section.balance, Balance::RoundRobin, balance),
             keepalive: self.setting(source, &section.keepalive, limits::KEEPALIVE_DEFAULT, |text| {
                 count(text, 0, limits::CONNECTIONS_MAX.into()).map(|n| n as u32)
             }),
-            keepalive_timeout: self.setting(source, &section.keepalive_timeout, KEEPALIVE_TIMEOUT, wait),
-            ..group_of(name, Vec::new())
+            keepalive_timeout: self.setting(source, &section.keepalive_timeout, new.keepalive_timeout, wait),
+            ..new
         };
         let backends = section.server.as_ref().map(Many::items).unwrap_or_default();
         if backends.is_empty() {
@@ -126,7 +126,7 @@ impl Builder<'_> {
 
     /// One peer per address; but a name that stays on this machine is one peer with several doors.
     pub(super) fn peers(&mut self, target: &Target, name: &str, weight: u32) -> Result<Vec<Peer>, String> {
-        let peer = |addresses| Peer { name: name.to_string(), addresses, weight };
+        let peer = |addresses| Peer { weight, ..Peer::new(name, addresses) };
         Ok(match target {
             Target::Unix(path) => vec![peer(vec![Address::Unix(path.clone())])],
             Target::Ip(address) => vec![peer(vec![Address::Tcp(*address)])],
@@ -149,18 +149,6 @@ impl Builder<'_> {
             let message = format!("no `proxy_pass` uses the group `{name}`");
             self.reports.push(Report::warning(group.place.clone(), message));
         }
-    }
-}
-
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(limits::PROXY_KEEPALIVE_TIMEOUT_DEFAULT);
-
-pub(super) fn group_of(name: &str, peers: Vec<Peer>) -> Upstream {
-    Upstream {
-        name: name.to_string(),
-        balance: Balance::RoundRobin,
-        keepalive: limits::KEEPALIVE_DEFAULT,
-        keepalive_timeout: KEEPALIVE_TIMEOUT,
-        peers,
     }
 }
 

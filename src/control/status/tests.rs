@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::plan::{Http, Peer, Tcp};
+use crate::config::plan::{Balance, Http, Peer, Resolver, Retry, Tcp};
 use std::time::Duration;
 
 fn http() -> Service {
@@ -7,7 +7,12 @@ fn http() -> Service {
 }
 
 fn tcp() -> Service {
-    Service::Tcp(Tcp { upstream: 0, proxy_connect_timeout: Duration::from_secs(1), idle_timeout: None })
+    Service::Tcp(Tcp {
+        upstream: 0,
+        proxy_connect_timeout: Duration::from_secs(1),
+        idle_timeout: None,
+        retry: Retry::default(),
+    })
 }
 
 fn listener(address: Address, service: Service) -> Listener {
@@ -15,18 +20,9 @@ fn listener(address: Address, service: Service) -> Listener {
 }
 
 fn plan() -> Plan {
-    let peer = |name: &str, weight| Peer {
-        name: name.to_owned(),
-        addresses: vec![Address::Tcp("127.0.0.1:1".parse().unwrap()), Address::Unix("/run/a.sock".into())],
-        weight,
-    };
-    let upstream = |name: &str, balance, peers| Upstream {
-        name: name.to_owned(),
-        balance,
-        keepalive: 1,
-        keepalive_timeout: Duration::from_secs(1),
-        peers,
-    };
+    let addresses = || vec![Address::Tcp("127.0.0.1:1".parse().unwrap()), Address::Unix("/run/a.sock".into())];
+    let peer = |name: &str, weight| Peer { weight, ..Peer::new(name, addresses()) };
+    let upstream = |name: &str, balance, peers| Upstream { balance, ..Upstream::new(name, peers) };
     Plan {
         workers: Some(3),
         worker_connections: 10,
@@ -35,6 +31,7 @@ fn plan() -> Plan {
         admin: None,
         shutdown_timeout: Duration::from_secs(1),
         splice_min: None,
+        resolver: Resolver::default(),
         listeners: vec![
             listener(Address::Tcp("127.0.0.1:8080".parse().unwrap()), http()),
             listener(Address::Unix("/run/x.sock".into()), http()),
