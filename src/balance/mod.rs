@@ -5,7 +5,11 @@
 //! rows of [`Counters`]), so a busy core does not wait for another's cache line.
 
 pub mod counters;
+pub mod ewma;
+pub mod hash;
 mod least_conn;
+pub mod maglev;
+pub mod random_two;
 mod round_robin;
 pub mod tried;
 
