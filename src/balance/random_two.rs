@@ -30,8 +30,8 @@ impl Weighted {
         allowed: impl Fn(usize) -> bool,
         load: impl Fn(usize) -> u64,
     ) -> Option<usize> {
-        let first = self.draw_where(random, &allowed)?;
-        let Some(second) = self.draw_where(random, &|server| server != first && allowed(server)) else {
+        let first = self.draw(random, None, &allowed)?;
+        let Some(second) = self.draw(random, Some(first), &allowed) else {
             return Some(first);
         };
         // Crosswise, without division.
@@ -39,21 +39,30 @@ impl Weighted {
         Some(if cost(second, first) < cost(first, second) { second } else { first })
     }
 
-    /// One server at random among those that are allowed, by weight.
-    fn draw_where(&self, random: &mut impl FnMut() -> u64, allowed: &impl Fn(usize) -> bool) -> Option<usize> {
-        let sum = *self.ends.last()?;
-        if self.ends.len() == 1 {
-            return allowed(0).then_some(0);
+    /// One server at random among those that are allowed, by weight, and not `but`.
+    fn draw(
+        &self,
+        random: &mut impl FnMut() -> u64,
+        but: Option<usize>,
+        allowed: &impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        // Its part is cut out of the line that places are on.
+        let cut = but.map_or(0, |but| self.weight(but));
+        let cut_at = but.map_or(u64::MAX, |but| self.ends[but] - cut);
+        let sum = *self.ends.last()? - cut;
+        if sum == 0 {
+            return None;
         }
         for _ in 0..RANDOM_DRAWS_MAX {
             let place = below(random(), sum);
+            let place = if place < cut_at { place } else { place + cut };
             let server = self.ends.partition_point(|&end| end <= place);
             if allowed(server) {
                 return Some(server);
             }
         }
-        // Few are left, or the weights are very unequal: draw among the allowed alone.
-        let left = || (0..self.ends.len()).filter(|&server| allowed(server));
+        // Few are left: draw among them alone.
+        let left = || (0..self.ends.len()).filter(|&server| Some(server) != but && allowed(server));
         let sum = left().map(|server| self.weight(server)).sum::<u64>();
         let mut place = below(random(), sum);
         left().find(|&server| {
