@@ -7,7 +7,9 @@ use crate::proto::variables::{argument, cookie, field};
 
 /// What variables are taken from.
 pub struct Source<'x, 'h, 'b> {
+    /// The head as it lies in the buffer.
     pub request: &'x Request<'h, 'b>,
+    /// What `inspect` made of its target and Host.
     pub route: &'x Route<'b>,
     /// The client's address; behind trusted proxies the one that they name.
     pub client_ip: &'x str,
