@@ -22,8 +22,7 @@ pub struct Maglev {
 
 impl Maglev {
     /// A table of servers, each by the hash of its identity and its weight (0 counts as 1). Those beyond `limits::SERVERS_MAX`
-    /// are left out. Takes a millisecond or two, with thousands of servers some
-    /// hundreds: it is not for workers.
+    /// are left out. Takes a millisecond or two, with thousands of servers some hundreds: it is not for workers.
     pub fn new(entries: &[(u64, u32)]) -> Maglev {
         let entries = &entries[..entries.len().min(SERVERS_MAX)];
         let seeds = seeds(entries);
