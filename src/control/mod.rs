@@ -5,6 +5,7 @@
 //! nobody reads, say). So this process never leaves by dropping: it flushes the log for a bounded time and exits.
 
 pub mod admin;
+pub mod dns;
 pub mod files;
 pub mod signals;
 pub mod status;
