@@ -208,6 +208,27 @@ pub const IDLE_CLOSE_MIN: u64 = 100;
 pub const IDLE_LIMIT_FORGOTTEN: u64 = 600_000;
 /// A worker goes over to another plan between two turns of its loop; one that does not come to that is stuck.
 pub const SWAP_TIMEOUT: u64 = 10_000;
+/// An answer of the DNS counts at least so long, whatever its TTL: 0 is common, and means "do not cache", not "ask without pause".
+pub const DNS_TTL_MIN: u64 = 1_000;
+/// And at most so long: with TTLs of a day, a server that moves would be missed for a day.
+pub const DNS_TTL_MAX: u64 = 300_000;
+/// A name from /etc/hosts is looked up again after this time.
+pub const DNS_WITHOUT_TTL: u64 = 30_000;
+/// One lookup of a name, all its name servers and search domains together. glibc: 5 s for each try of each of them.
+pub const DNS_LOOKUP_TIMEOUT: u64 = 5_000;
+/// When a name's addresses of one family are known, those of the other are waited for so long: some name servers never answer for
+/// IPv6, and what is known can be used.
+pub const DNS_OTHER_FAMILY_WAIT: u64 = 1_000;
+/// After a failed lookup, doubled with each in a row.
+pub const DNS_RETRY_MIN: u64 = 1_000;
+/// See `DNS_RETRY_MIN`.
+pub const DNS_RETRY_MAX: u64 = 30_000;
+/// While the configuration is read: one lookup. Whoever waits for a reload waits for it.
+pub const START_LOOKUP_TIMEOUT: u64 = 3_000;
+/// All lookups of one reading that ran into their limit together; then the rest get `START_LOOKUP_HURRY`.
+pub const START_LOOKUPS_TIMEOUT: u64 = 2 * START_LOOKUP_TIMEOUT;
+/// See `START_LOOKUPS_TIMEOUT`: what this host knows itself is found within.
+pub const START_LOOKUP_HURRY: u64 = 100;
 /// From SIGTERM to the end, whatever still runs.
 pub const SHUTDOWN_TIMEOUT_DEFAULT: u64 = 30_000;
 /// Idle client connections after SIGTERM: a request that comes within is answered with `Connection: close`.
@@ -261,6 +282,12 @@ pub const TASKS_PER_TURN: usize = 256;
 
 /// Descriptors of the control plane: log, admin socket, ring, polls, signals. Eleven in quiet; the rest is for who asks for the status.
 pub const CONTROL_DESCRIPTORS: u64 = 16;
+/// Names looked up at the same time while we run.
+pub const DNS_LOOKUPS_MAX: usize = 4;
+/// Descriptors of a lookup: each family's question goes out up to three times, from a port of its own, and may need a TCP connection.
+pub const DNS_LOOKUP_DESCRIPTORS: u64 = 2 * (3 + 1);
+/// Addresses of one name; further ones are left out. Nothing sane has more, and an answer of 64 KiB could hold four thousand.
+pub const DNS_ADDRESSES_MAX: usize = 256;
 /// Descriptors of a worker beside its listeners: its ring and what wakes it.
 pub const WORKER_DESCRIPTORS: u64 = 2;
 /// Descriptors without which starting makes no sense: a handful of connections.
@@ -295,5 +322,7 @@ const _: () =
 const _: () = assert!(STICKY_COOKIE_MAX + 512 < HEAD_GROWTH_MAX, "a cookie and our own fields fit behind a full head");
 const _: () = assert!(SERVERS_MAX * MAGLEV_SLOTS_MIN <= MAGLEV_SIZES[1], "every server has its slots");
 const _: () = assert!(DRAIN_GRACE < SHUTDOWN_TIMEOUT_DEFAULT, "idle connections go before the end");
+const _: () = assert!(DNS_ADDRESSES_MAX <= SERVERS_MAX, "one name fits into a group");
+const _: () = assert!(DNS_TTL_MIN <= DNS_TTL_MAX && DNS_RETRY_MIN <= DNS_RETRY_MAX, "bounds in order");
 const _: () = assert!(CQ_ENTRIES as usize > COMPLETIONS_PER_TURN, "a turn's completions fit");
 const _: () = assert!(PROXY_KEEPALIVE_TIMEOUT_DEFAULT < 60_000, "we close before the servers do");
