@@ -128,6 +128,16 @@ pub const RETRY_BURST: u32 = 100;
 pub const QUEUE_DEFAULT: u32 = 1000;
 /// Largest `queue`: each entry is a client's connection that waits.
 pub const QUEUE_MAX: u32 = 1 << 20;
+/// Passed checks in a row until a server counts as up. HAProxy: 2; nginx Plus: 1.
+pub const CHECK_RISE_DEFAULT: u32 = 2;
+/// Failed checks in a row until it counts as down. HAProxy: 3; nginx Plus: 1, which one slow answer reaches.
+pub const CHECK_FALL_DEFAULT: u32 = 3;
+/// Percent by which the interval of checks varies to both sides.
+pub const CHECK_JITTER_DEFAULT: u8 = 10;
+/// Largest such percentage.
+pub const CHECK_JITTER_MAX: u8 = 50;
+/// Bytes of the user that a check of a database names. PostgreSQL cuts longer names, MySQL allows 32 characters.
+pub const CHECK_USER_MAX: usize = 32;
 /// Bytes of a checked server's answer that are looked at.
 pub const CHECK_ANSWER_MAX: usize = 64 * 1024;
 
@@ -174,6 +184,8 @@ pub const EJECTION_MAX: u64 = 300_000;
 pub const QUEUE_TIMEOUT_DEFAULT: u64 = 10_000;
 /// From one active check of a server to the next. nginx Plus: 5 s.
 pub const CHECK_INTERVAL_DEFAULT: u64 = 5_000;
+/// The least time from one active check of a server to the next: what is closer together is load, and tells no more.
+pub const CHECK_INTERVAL_MIN: u64 = 100;
 /// One active check.
 pub const CHECK_TIMEOUT_DEFAULT: u64 = 3_000;
 /// A server that could not be connected to is looked at so often, to see when it is back.

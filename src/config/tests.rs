@@ -9,9 +9,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod checks;
 mod form;
 mod groups;
 mod includes;
+mod names;
+mod retries;
 mod servers;
 mod shown;
 mod tcp;

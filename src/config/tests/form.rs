@@ -133,7 +133,8 @@ const KEYS: &[Row] = &[
             "5:1: error: unknown key `port`; known here: `listen`, `server_name`, `location`, `client_header_timeout`, \
              `keepalive_timeout`, `keepalive_requests`, `client_max_body_size`, `client_body_timeout`, `send_timeout`, \
              `proxy_connect_timeout`, `proxy_first_byte_timeout`, `proxy_read_timeout`, `proxy_send_timeout`, \
-             `proxy_tunnel_timeout`",
+             `proxy_tunnel_timeout`, `proxy_next_upstream`, `proxy_next_upstream_tries`, `proxy_next_upstream_timeout`, \
+             `proxy_next_upstream_methods`, `set_real_ip_from`",
             "4:1: error: unknown key `listen_on`; did you mean `listen`?",
             "3:1: error: unknown key `server_names`; did you mean `server_name`?",
         ],
@@ -176,6 +177,81 @@ const KEYS: &[Row] = &[
         "[upstream.a]\nleast_conn = true",
         &["2:1: error: nginx's `least_conn` is a method: write balance = \"least_conn\""],
     ),
+    (
+        "[upstream.a]\nhash = \"$request_uri consistent\"",
+        &["2:1: error: nginx's `hash` is a method: write balance = \"hash $request_uri consistent\""],
+    ),
+    (
+        "[upstream.a]\nrandom = \"two least_conn\"\nip_hash = \"\"",
+        &[
+            "3:1: error: nginx's `ip_hash` is a method: write balance = \"ip_hash\"",
+            "2:1: error: nginx's `random` is a method: write balance = \"random two least_conn\"",
+        ],
+    ),
+    (
+        "[upstream.a]\nmax_fails = 3\nslow_start = \"30s\"\nbackup = \"on\"\naddress = \"a:1\"",
+        &[
+            "5:1: error: `address` belongs in { address = \"127.0.0.1:8000\", weight = 2 }",
+            "4:1: error: `backup` belongs to each server: write server = [\"127.0.0.1:8000 backup\"]",
+            "2:1: error: `max_fails` belongs to each server: write server = [\"127.0.0.1:8000 max_fails=3\"]",
+            "3:1: error: `slow_start` belongs to each server: write server = [\"127.0.0.1:8000 slow_start=30s\"]",
+        ],
+    ),
+    (
+        "[upstream.a]\nzone = \"a 64k\"\nsticky_cookie_insert = \"x\"\nstate = \"/x\"",
+        &[
+            "2:1: error: nginx's `zone` is not needed: the workers share their counters",
+            "3:1: error: nginx's `sticky_cookie_insert` is called `sticky` here: write sticky = \"cookie route\"",
+            "4:1: error: nginx's `state` is not supported: servers stand in the file",
+        ],
+    ),
+    (
+        "[upstream.a]\nserver = { address = \"a:1\", backup = true, slowstart = \"5s\" }\nfail_open = true",
+        &[
+            "2:38: error: `backup` cannot be a boolean; write backup = \"on\"",
+            "2:44: error: unknown key `slowstart`; did you mean `slow_start`?",
+            "3:13: error: `fail_open` cannot be a boolean; write fail_open = \"off\"",
+        ],
+    ),
+    (
+        "[upstream.a]\nhealth_check = \"uri=/x interval=5s fails=3 passes=2 mandatory\"",
+        &["2:16: error: a health check is a section; write [upstream.NAME.health_check] and beneath it uri = \"/x\", \
+           interval = \"5s\", fall = 3, rise = 2"],
+    ),
+    (
+        "[upstream.a]\nhealth_check = true\ncheck = \"interval=3000 rise=2 fall=5 timeout=1000 type=http\"",
+        &[
+            "3:1: error: nginx's `check` is a section here: write [upstream.NAME.health_check] and beneath it \
+             interval = \"3000ms\", rise = 2, fall = 5, timeout = \"1000ms\", type = \"http\"",
+            "2:16: error: a health check is a section; write [upstream.NAME.health_check] and beneath it type = \"tcp\", \
+             or uri = \"/health\"",
+        ],
+    ),
+    (
+        "[[upstream.a.health_check]]\nuri = \"/\"",
+        &["1:1: error: a health check's heading has one pair of brackets; write [upstream.NAME.health_check]"],
+    ),
+    (
+        "[upstream.a.healthcheck]\nuri = \"/\"",
+        &["1:13: error: unknown key `healthcheck`; did you mean [upstream.a.health_check]?"],
+    ),
+    (
+        "[upstream.a]\ninterval = \"5s\"\nuris = \"/\"",
+        &[
+            "2:1: error: `interval` belongs in [upstream.NAME.health_check]",
+            "3:1: error: unknown key `uris`; did you mean `uri`, in [upstream.NAME.health_check]?",
+        ],
+    ),
+    (
+        "[upstream.a.health_check]\nfails = 3\nmatch = \"ok\"\nintervall = 5\nuri = [\"/\"]",
+        &[
+            "2:1: error: nginx's `fails` is called `fall` here: write fall = 3",
+            "4:1: error: unknown key `intervall`; did you mean `interval`?",
+            "3:1: error: nginx's `match` is not needed: write `status` and `body` in [upstream.NAME.health_check]",
+            "5:7: error: `uri` has one value, not a list; write uri = \"/health\"",
+        ],
+    ),
+    ("[[server]]\nhealth_check = \"uri=/\"", &["2:1: error: `health_check` belongs in [upstream.NAME]"]),
     ("[http]\ngzip = true", &["1:2: error: nginx's `http` is not needed: write its contents at the top level"]),
     ("workers = true", &["1:11: error: `workers` cannot be a boolean; write workers = 4"]),
     ("workers = [4]", &["1:11: error: `workers` has one value, not a list; write workers = 4"]),
@@ -237,6 +313,85 @@ const NGINX: &[Row] = &[
         "least_conn;",
         &[
             "1:1: error: this is nginx's syntax, but the file is TOML; `least_conn` is a method: write balance = \"least_conn\"",
+        ],
+    ),
+    (
+        "ip_hash;",
+        &[
+            "1:1: error: this is nginx's syntax, but the file is TOML; `ip_hash` is a method: write balance = \"ip_hash\"",
+        ],
+    ),
+    (
+        "hash $request_uri consistent;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; `hash` is a method: \
+           write balance = \"hash $request_uri consistent\""],
+    ),
+    (
+        "max_fails 3;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; `max_fails` belongs to each server: \
+           write server = [\"127.0.0.1:8000 max_fails=3\"]"],
+    ),
+    (
+        "server 10.0.0.1:80 backup max_fails=3 fail_timeout=5s;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; \
+           write server = \"10.0.0.1:80 backup max_fails=3 fail_timeout=5s\""],
+    ),
+    (
+        "zone backend 64k;",
+        &[
+            "1:1: error: this is nginx's syntax, but the file is TOML; `zone` is not needed: the workers share their counters",
+        ],
+    ),
+    (
+        "sticky cookie srv_id expires=1h;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write sticky = \"cookie srv_id expires=1h\""],
+    ),
+    (
+        "queue 100 timeout=70s;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write queue = 100 and queue_timeout = \"70s\""],
+    ),
+    (
+        "health_check uri=/x interval=5s;",
+        &[
+            "1:1: error: this is nginx's syntax, but the file is TOML; write [upstream.NAME.health_check] and beneath it \
+           uri = \"/x\", interval = \"5s\"",
+        ],
+    ),
+    (
+        "check interval=3000 type=tcp;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; `check` is a section here: \
+           write [upstream.NAME.health_check] and beneath it interval = \"3000ms\", type = \"tcp\""],
+    ),
+    (
+        "match ok {",
+        &[
+            "1:1: error: this is nginx's syntax, but the file is TOML; `match` is not needed: write `status` and `body` in \
+           [upstream.NAME.health_check]",
+        ],
+    ),
+    (
+        "proxy_next_upstream error timeout http_503;",
+        &[
+            "1:1: error: this is nginx's syntax, but the file is TOML; write proxy_next_upstream = \"error timeout http_503\"",
+        ],
+    ),
+    (
+        "proxy_next_upstream_tries 2;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write proxy_next_upstream_tries = 2"],
+    ),
+    (
+        "resolver 8.8.8.8 valid=10s ipv6=off;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write resolver = \"8.8.8.8 valid=10s\""],
+    ),
+    (
+        "set_real_ip_from 10.0.0.0/8;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write set_real_ip_from = \"10.0.0.0/8\""],
+    ),
+    (
+        "real_ip_header X-Forwarded-For;",
+        &[
+            "1:1: error: this is nginx's syntax, but the file is TOML; `real_ip_header` is not needed: X-Forwarded-For of the \
+           peers in `set_real_ip_from` is believed",
         ],
     ),
     (

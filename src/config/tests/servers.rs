@@ -81,10 +81,6 @@ const VALUES_OF_A_LOCATION: &[Row] = &[
         "proxy_pass = \"http://$host\"",
         &["6:14: error: variables in `proxy_pass` are not supported yet; name a group or an address"],
     ),
-    (
-        "proxy_pass = \"http://shop\"",
-        &["6:14: error: there is no group [upstream.shop], and the host `shop` cannot be found: no such name"],
-    ),
     ("send_timeout = \"5s\"", &["5:18: error: this location has no `proxy_pass`: it could answer nothing"]),
 ];
 

@@ -141,10 +141,6 @@ const VALUES_OF_A_TCP_SECTION: &[Row] = &[
            write it behind a colon, such as \"shop:5432\""],
     ),
     (
-        "\"nowhere:1\"",
-        &["5:14: error: there is no group [upstream.nowhere], and the host `nowhere` cannot be found: no such name"],
-    ),
-    (
         "\"Backend:5432\"",
         &["5:14: error: `backend` is a group, whose servers have ports of their own; leave out \":5432\""],
     ),
@@ -160,6 +156,30 @@ const VALUES_OF_A_TCP_SECTION: &[Row] = &[
         "\"backend\"\nproxy_connect_timeout = \"off\"",
         &[
             "6:25: error: \"off\" is not a duration; write a number and a unit (ms, s, m, h, d), such as \"30s\" or \"1m30s\"",
+        ],
+    ),
+    ("\"backend\"\nproxy_next_upstream = \"yes\"", &["6:23: error: write \"on\" or \"off\""]),
+    (
+        "\"backend\"\nproxy_next_upstream = \"error http_503\"",
+        &["6:23: error: a [[tcp]] section sees no HTTP statuses; write \"on\" or \"off\""],
+    ),
+    (
+        "\"backend\"\nproxy_next_upstream = [\"on\"]",
+        &["6:23: error: `proxy_next_upstream` has one value, not a list; write proxy_next_upstream = \"off\""],
+    ),
+    (
+        "\"backend\"\nproxy_next_upstream_tries = -1\nproxy_next_upstream_timeout = \"x\"",
+        &[
+            "6:29: error: -1 is out of range; write a number from 0 to 4096",
+            "7:31: error: \"x\" is not a duration; write a number and a unit (ms, s, m, h, d), such as \"30s\" or \"1m30s\", \
+             or \"off\"",
+        ],
+    ),
+    (
+        "\"backend\"\nproxy_next_upstream_methods = [\"POST\"]\nset_real_ip_from = \"::1\"",
+        &[
+            "6:1: error: `proxy_next_upstream_methods` is for HTTP; leave it out",
+            "7:1: error: `set_real_ip_from` belongs in [[server]]",
         ],
     ),
 ];
@@ -223,5 +243,52 @@ fn a_shared_address_is_shown_at_both_places() {
     }
     let text = "[upstream.db]\nserver = \"127.0.0.1\"\n[[tcp]]\nlisten = 81\nproxy_pass = \"db\"\n";
     let shown = load(text).unwrap_err().to_string();
-    assert!(shown.contains("5 | proxy_pass = \"db\"") && shown.contains("this leads to it"), "{shown}");
+    assert!(shown.contains("5 | proxy_pass = \"db\"") && shown.contains("this [[tcp]] section leads to it"), "{shown}");
+}
+
+#[test]
+fn what_only_requests_have_is_refused_where_it_stands() {
+    let group = |keys: &str| {
+        format!("[upstream.db]\n{keys}\nserver = \"127.0.0.1:1\"\n[[tcp]]\nlisten = 5432\nproxy_pass = \"db\"\n")
+    };
+    let text = group("sticky = \"cookie route\"\nbalance = \"hash $remote_addr$request_uri\"");
+    let expected = [
+        "f:2:10: error: `sticky` is for HTTP: the connections of a [[tcp]] section have no cookies",
+        "f:3:11: error: the connections of a [[tcp]] section have only $remote_addr; write \"hash $remote_addr\"",
+    ];
+    assert_eq!(errors(&text), expected);
+    let shown = load(&text).unwrap_err().to_string();
+    assert_eq!(shown.matches("---- this [[tcp]] section leads to it").count(), 2, "{shown}");
+    // Once is enough, however many sections lead there; and HTTP may.
+    assert_eq!(errors(&format!("{text}[[tcp]]\nlisten = 5433\nproxy_pass = \"db\"\n")), expected);
+    let server = "[[server]]\nlisten = 80\nlocation.\"/\".proxy_pass = \"http://db\"\n";
+    assert_eq!(errors(&text.replace("[[tcp]]\nlisten = 5432\nproxy_pass = \"db\"\n", server)), [""; 0]);
+    for keys in
+        ["balance = \"hash $binary_remote_addr\"", "balance = \"ip_hash\"", "sticky = \"off\"\non_down = \"close\""]
+    {
+        assert_eq!(errors(&group(keys)), [""; 0], "{keys}");
+    }
+}
+
+#[test]
+fn the_next_server_is_tried_or_not() {
+    let retry = |top: &str, section: &str| {
+        let text = format!("{top}\n[[tcp]]\nlisten = 5432\nproxy_pass = \"127.0.0.1:1\"\n{section}\n");
+        match &plan(&text).listeners[0].service {
+            Service::Tcp(tcp) => tcp.retry.clone(),
+            Service::Http(_) => panic!("no server was written"),
+        }
+    };
+    assert_eq!(retry("", ""), crate::config::plan::Retry::default());
+    let off = retry("", "proxy_next_upstream = \"off\"");
+    assert_eq!((off.error, off.timeout), (false, false));
+    assert!(!retry("proxy_next_upstream = \"off\"", "").error);
+    assert!(retry("proxy_next_upstream = \"off\"", "proxy_next_upstream = \"on\"").error);
+    let inherited = retry(
+        "proxy_next_upstream = \"error http_503\"\nproxy_next_upstream_methods = \"POST\"\nproxy_next_upstream_tries = 2",
+        "proxy_next_upstream_timeout = \"5s\"",
+    );
+    assert_eq!((inherited.error, inherited.timeout, inherited.tries), (true, false, 2));
+    assert_eq!(inherited.within, Some(Duration::from_secs(5)));
+    assert!(inherited.statuses.is_empty() && inherited.methods.is_empty(), "of HTTP");
 }
