@@ -39,7 +39,7 @@ fn a_bad_file_is_shown_with_place_line_and_caret() {
     let rows = [
         ("proxy_pas = \"http://127.0.0.1:9\"", "proxy_pass", "5:1"),
         ("proxy_pass = \"http://127.0.0.1:9\"\nproxy_read_timeout = \"1 fortnight\"", "1 fortnight", "6:22"),
-        ("proxy_pass = \"http://nobody-here\"", "nobody-here", "5:14"),
+        ("proxy_pass = \"http://bakcend\"", "did you mean `backend`", "5:14"),
         ("proxy_pass = 5 5", "quotes are missing", "5:14"),
     ];
     for (line, hint, place) in rows {
@@ -89,7 +89,7 @@ fn nothing_half_loaded_ever_runs() {
     write(
         folder.path(),
         "more.toml",
-        "[[server]]\nlisten = \"127.0.0.1:0\"\n[server.location.\"/\"]\nproxy_pass = \"http://noone\"\n",
+        "[[server]]\nlisten = \"127.0.0.1:0\"\n[server.location.\"/\"]\nproxy_pass = \"http://noone:0\"\n",
     );
     let output = run_in(folder.path(), &["run"]);
     assert_eq!(output.code, Some(1), "{output:?}");
