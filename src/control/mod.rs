@@ -6,6 +6,8 @@
 
 pub mod admin;
 pub mod files;
+pub mod probe;
+pub mod prober;
 pub mod signals;
 pub mod status;
 
