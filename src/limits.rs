@@ -160,6 +160,10 @@ pub const CHECK_JITTER_MAX: u8 = 50;
 pub const CHECK_USER_MAX: usize = 32;
 /// Bytes of a checked server's answer that are looked at.
 pub const CHECK_ANSWER_MAX: usize = 64 * 1024;
+/// Characters of a checked server's own words that are shown.
+pub const CHECK_WORDS_MAX: usize = 120;
+/// Active checks under way at a time; each has a descriptor.
+pub const CHECKS_AT_ONCE: usize = 64;
 
 // ---- Bodies ------------------------------------------------------------------------------------------------------------
 
@@ -210,8 +214,14 @@ pub const CHECK_INTERVAL_DEFAULT: u64 = 5_000;
 pub const CHECK_INTERVAL_MIN: u64 = 100;
 /// One active check.
 pub const CHECK_TIMEOUT_DEFAULT: u64 = 3_000;
+/// After its verdict, a check waits so long for the server to close: it is then closed as the protocol has it, not reset.
+pub const CHECK_FAREWELL_MAX: u64 = 500;
+/// A check that has not ended so long after its timeout is dropped.
+pub const CHECK_OVERTIME: u64 = 100;
 /// A server that could not be connected to is looked at so often, to see when it is back.
 pub const RECOVERY_INTERVAL: u64 = 1_000;
+/// The control plane looks at all servers so often: for the log, and for who is to be seen coming back.
+pub const KEEPER_INTERVAL: u64 = 200;
 /// Sessions whose server went down are told so often (`on_down = "close"`).
 pub const DOWN_LOOK_INTERVAL: u64 = 250;
 /// A server that closes an idle connection earlier does so for another reason than its age.

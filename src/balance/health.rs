@@ -72,8 +72,13 @@ pub enum Cause {
 
 impl Cause {
     /// No connection could be made: looking from outside tells when it is over.
-    pub fn is_connecting(self) -> bool {
+    fn is_connecting(self) -> bool {
         matches!(self, Cause::Broken(Reason::ConnectRefused | Reason::ConnectFailed | Reason::ConnectTimeout))
+    }
+
+    /// A connection broke.
+    fn is_breaking(self) -> bool {
+        matches!(self, Cause::Broken(Reason::BackendReset | Reason::BackendClosed))
     }
 }
 
@@ -181,11 +186,6 @@ impl Health {
         self.last_check.as_ref()
     }
 
-    /// It is ejected because it could not be connected to.
-    pub fn is_unreachable(&self) -> bool {
-        self.ejection.as_ref().is_some_and(|ejection| ejection.cause.is_connecting())
-    }
-
     /// Time went on.
     pub fn tick(&mut self, now: u64) {
         if self.ejection.as_ref().is_some_and(|ejection| ejection.until <= now) {
@@ -266,7 +266,9 @@ impl Health {
                 }
                 // What the checks saw, too, is over when they say so.
                 let seen = |e: &Ejection| self.last_failed_check.is_some_and(|at| at + rules.fail_timeout >= e.since);
-                if self.ejection.as_ref().is_some_and(|e| e.cause.is_connecting() || seen(e)) {
+                // Whoever is killed breaks connections; whoever breaks them for another reason is tried in vain once.
+                let killed = |e: &Ejection| e.cause.is_breaking() && self.ejections == 1;
+                if self.ejection.as_ref().is_some_and(|e| e.cause.is_connecting() || killed(e) || seen(e)) {
                     self.ejection = None;
                     self.probation = true;
                 }
@@ -280,6 +282,11 @@ impl Health {
             }
         }
         self.last_check = Some((now, verdict));
+    }
+
+    /// A look whether it can be connected to, besides any checks: it cannot.
+    pub fn is_not_back(&mut self, now: u64) {
+        self.last_failed_check = Some(now);
     }
 
     /// For people: `connection refused, 3 of 3, retry in 4 s`; empty if there is nothing to say.

@@ -32,7 +32,6 @@ fn failures_in_a_row_eject_and_a_success_between_does_not() {
     assert_eq!(fail(&mut health, &RULES, REFUSED, 5), State::Up);
     assert_eq!(health.why(&RULES, 5), "failures: 2 of 3");
     assert_eq!(fail(&mut health, &RULES, REFUSED, 6), State::Ejected);
-    assert!(health.is_unreachable());
     assert_eq!(health.why(&RULES, 4_006), "connection refused, 3 of 3, retry in 6 s");
 }
 
@@ -187,6 +186,18 @@ fn a_passed_check_ends_an_ejection_that_it_can_judge() {
     (0..3).for_each(|now| _ = fail(&mut health, &RULES, REFUSED, now));
     health.checked(&RULES, Verdict::Passed, false, 100);
     assert_eq!(health.state(), State::Probation);
+    // Its connections broke: the first time that is taken for a restart.
+    let mut health = Health::default();
+    let broken = Cause::Broken(Reason::BackendReset);
+    (0..3).for_each(|now| _ = fail(&mut health, &RULES, broken, now));
+    health.checked(&RULES, Verdict::Passed, false, 100);
+    assert_eq!(health.state(), State::Probation);
+    assert_eq!(fail(&mut health, &RULES, broken, 101), State::Ejected);
+    health.checked(&RULES, Verdict::Passed, false, 200);
+    assert_eq!(health.state(), State::Ejected, "not the second time");
+    health.is_not_back(300);
+    health.checked(&RULES, Verdict::Passed, false, 400);
+    assert_eq!(health.state(), State::Probation, "unless it was seen to be gone");
     // It was silent, and a check that only connects says nothing about that.
     let mut health = Health::default();
     (0..3).for_each(|now| _ = fail(&mut health, &RULES, LATE, now));

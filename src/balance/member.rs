@@ -206,6 +206,11 @@ impl Member {
         self.judge(|health| health.checked(rules, verdict, answered, now));
     }
 
+    /// See [`Health::is_not_back`].
+    pub fn is_not_back(&self, now: u64) {
+        self.judge(|health| health.is_not_back(now));
+    }
+
     // ---- what is set and learned --------------------------------------------------------------------------------------------
 
     /// What an operator set.

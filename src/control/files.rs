@@ -42,7 +42,7 @@ pub fn needed(plan: &Plan, open: u64) -> Needed {
     // Each client connection may have one to a server, and idle ones wait in the pools beside them.
     let busy = workers * (2 * u64::from(plan.worker_connections) + 2 * u64::from(limits::PIPES_MAX));
     let pools = plan.upstreams.iter().map(|upstream| u64::from(upstream.keepalive) * upstream.peers.len() as u64);
-    Needed { to_start, at_most: to_start + busy + pools.sum::<u64>() }
+    Needed { to_start, at_most: to_start + busy + pools.sum::<u64>() + limits::CHECKS_AT_ONCE as u64 }
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
                     [[tcp]]\nlisten = \"127.0.0.1:3\"\nproxy_pass = \"a\"\n";
         let mut plan = crate::config::load_str("test", text).expect("a good configuration").plan;
         let start = 3 + limits::CONTROL_DESCRIPTORS + limits::SPARE_DESCRIPTORS + 2 * (limits::WORKER_DESCRIPTORS + 1);
-        assert_eq!(needed(&plan, 3), Needed { to_start: start, at_most: start + 2 * (200 + 32) + 20 });
+        assert_eq!(needed(&plan, 3), Needed { to_start: start, at_most: start + 2 * (200 + 32) + 20 + 64 });
         plan.upstreams[0].peers[0].host = Some(crate::config::plan::Host { name: "a.test".to_string(), port: 1 });
         let lookups = limits::DNS_LOOKUPS_MAX as u64 * limits::DNS_LOOKUP_DESCRIPTORS;
         assert_eq!(needed(&plan, 3).to_start, start + lookups);

@@ -8,6 +8,9 @@ pub mod admin;
 pub mod desk;
 pub mod dns;
 pub mod files;
+mod keeper;
+pub mod probe;
+pub mod prober;
 mod reload;
 pub mod signals;
 pub mod status;
@@ -19,6 +22,7 @@ use crate::log::{self, Level, LogReceiver, LogSender};
 use crate::worker::{self, StartError, Workers};
 use admin::{AdminSocket, SocketFile};
 use desk::Desk;
+use keeper::Keeper;
 use signals::{Asked, Signals};
 use status::{Process, State};
 use std::cell::Cell;
@@ -132,9 +136,10 @@ fn ready(
     admin: Option<AdminSocket>,
 ) -> Result<Signals, String> {
     tokio_uring::spawn(lines.write_to(target));
+    let keeper = Keeper::start(&control.steering, control.log.clone());
     let signals = Signals::new().map_err(|error| format!("signals cannot be received: {error}"))?;
     if let Some(admin) = admin {
-        let desk = Rc::new(Desk { status: control.status(), steering: control.steering.clone() });
+        let desk = Rc::new(Desk { status: control.status(keeper), steering: control.steering.clone() });
         let answering = move |question| {
             let desk = desk.clone();
             async move { desk.answer(question).await }
@@ -171,7 +176,7 @@ struct Control {
 
 impl Control {
     /// What makes the body of `GET /status`.
-    fn status(&self) -> impl Fn() -> String + 'static {
+    fn status(&self, keeper: Rc<Keeper>) -> impl Fn() -> String + 'static {
         let (log, draining) = (self.log.clone(), self.draining.clone());
         let workers = self.workers.clone();
         move || {
@@ -182,7 +187,7 @@ impl Control {
                 now: SystemTime::now(),
                 now_ms: now_ms(),
             };
-            let status = status::status(&workers.site(), &workers.stats, process);
+            let status = status::status(&workers.site(), &workers.stats, process, &keeper::unresolved(&keeper));
             serde_json::to_string_pretty(&status).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")) + "\n"
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::balance::health::{State as Health, Verdict};
 use crate::balance::{Entry, Group, Override, Site};
-use crate::config::plan::{Address, Listener, Service};
+use crate::config::plan::{Address, Host, Listener, Service};
 use crate::log;
 use crate::proto::reason::Reason;
 use crate::stats::{Counter, ServerStats, Stats, WorkerStats};
@@ -199,8 +199,11 @@ pub struct Process {
     pub now_ms: u64,
 }
 
+/// What is wrong with a name, if anything.
+pub type Trouble<'a> = Box<dyn Fn(&Host) -> Option<String> + 'a>;
+
 /// Reads everything. `site` is what runs: its plan has the addresses really bound (a port 0 has become another).
-pub fn status(site: &Site, stats: &Stats, process: Process) -> Status {
+pub fn status(site: &Site, stats: &Stats, process: Process, trouble: &Trouble) -> Status {
     let plan = &site.plan;
     let worker = |(i, worker)| worker_status(i, worker, site);
     let workers: Vec<_> = stats.workers.iter().enumerate().map(worker).collect();
@@ -229,7 +232,7 @@ pub fn status(site: &Site, stats: &Stats, process: Process) -> Status {
         log_lines_dropped: process.log_lines_dropped,
         totals,
         listeners: plan.listeners.iter().enumerate().map(listener).collect(),
-        upstreams: site.groups.iter().map(|group| upstream_status(group, process.now_ms)).collect(),
+        upstreams: site.groups.iter().map(|group| upstream_status(group, process.now_ms, trouble)).collect(),
         workers,
     }
 }
@@ -268,7 +271,7 @@ fn worker_status(index: usize, worker: &WorkerStats, site: &Site) -> WorkerStatu
     WorkerStatus { worker: index, cpu: worker.cpu.get().copied(), drained: worker.drained.load(Relaxed), counts }
 }
 
-fn upstream_status(group: &Group, now: u64) -> UpstreamStatus {
+fn upstream_status(group: &Group, now: u64, trouble: &Trouble) -> UpstreamStatus {
     let view = group.view(now);
     let servers = group.entries().iter().map(|entry| {
         let member = &entry.member;
@@ -277,7 +280,7 @@ fn upstream_status(group: &Group, now: u64) -> UpstreamStatus {
             name: member.name.clone(),
             addresses: member.addresses.iter().map(address).collect(),
             state: state(entry).to_owned(),
-            why: member.look(|health| health.why(&entry.rules, now)),
+            why: why(entry, now, trouble),
             backup: entry.peer.backup,
             weight: entry.weight(),
             configured_weight: entry.peer.weight,
@@ -316,6 +319,15 @@ fn state(entry: &Entry) -> &'static str {
         Health::Ejected => "ejected",
         Health::Down => "down",
     }
+}
+
+fn why(entry: &Entry, now: u64, trouble: &Trouble) -> String {
+    let health = entry.member.look(|health| health.why(&entry.rules, now));
+    let name = entry.peer.host.as_ref().and_then(trouble).map(|why| format!("its name cannot be looked up: {why}"));
+    let by_file = entry.peer.down.then(|| "the file says so".to_owned());
+    let operator = entry.member.overridden().drained.then(|| "an operator said so".to_owned());
+    let parts = [by_file, operator, Some(health).filter(|why| !why.is_empty()), name];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn last_check((at, verdict): &(u64, Verdict), now: u64) -> String {

@@ -82,6 +82,12 @@ impl Steering {
         let before = self.site();
         let plan = fit(loaded.plan, &before.plan)
             .map_err(|why| format!("{shown} changes what only a restart can change: {why}"))?;
+        // A name that is not in the plan any more is not followed any more.
+        let is_named = |name: &String| {
+            let mut peers = plan.upstreams.iter().flat_map(|upstream| &upstream.peers);
+            peers.any(|peer| peer.host.as_ref().is_some_and(|host| host.name == *name))
+        };
+        self.names.borrow_mut().retain(|name, _| is_named(name));
         let after = self.swap(Arc::new(plan)).await?;
         let warnings: String = loaded.warnings.concat();
         let connections = self.workers.stats.sum(|worker| &worker.connections);

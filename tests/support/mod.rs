@@ -12,6 +12,7 @@ pub mod message;
 pub mod name_server;
 pub mod net;
 pub mod payload;
+pub mod postgres;
 pub mod process;
 pub mod server;
 pub mod status;

@@ -27,7 +27,7 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("quit", &["send_expect"]),
 ];
 
-/// Named by a check that names nobody: it needs no password, and need not exist.
+/// Named by a check of MySQL that names nobody; see `CheckKind::Mysql`.
 const USER: &str = "ringgate";
 
 impl Builder<'_> {
@@ -114,7 +114,7 @@ impl Builder<'_> {
     fn check_kind(&mut self, section: &Section, source: usize, kind: &str, whole: &Place) -> CheckKind {
         let same = |text: &str| Ok(text.to_string());
         let user = |text: &str| match text.len() {
-            0 => Err(format!("write a name, or leave it out: \"{USER}\"")),
+            0 => Err("write a name, or leave it out".to_string()),
             _ if text.contains('\0') => Err("a name cannot hold a NUL byte".to_string()),
             length if length > limits::CHECK_USER_MAX => {
                 Err(format!("a name has at most {} bytes here", limits::CHECK_USER_MAX))
@@ -136,7 +136,7 @@ impl Builder<'_> {
                         .setting(source, &section.body, None, |text| body(text).map(|body| Some(body.to_string()))),
                 }
             }
-            "postgres" => CheckKind::Postgres { user: self.setting(source, &section.user, USER.to_string(), user) },
+            "postgres" => CheckKind::Postgres { user: self.setting(source, &section.user, String::new(), user) },
             "mysql" => CheckKind::Mysql { user: self.setting(source, &section.user, USER.to_string(), user) },
             "redis" => CheckKind::Redis,
             "send_expect" => {

@@ -201,26 +201,28 @@ pub enum CheckKind {
         /// Must occur in the first `limits::CHECK_ANSWER_MAX` bytes of the body.
         body: Option<String>,
     },
-    /// A startup message that the server answers with a request to authenticate (or an error that is not "starting up" or "shutting
-    /// down"), then a proper end. No line in its log.
+    /// A question that PostgreSQL answers without a line in its log: a server is there (even one that is still starting). With a
+    /// `user`: one that takes sessions, so not one that is starting up, shutting down or full.
     Postgres {
-        /// The user named.
+        /// Empty by default, because only the site knows which user leaves no line: pg_hba.conf must have an entry for it (and the
+        /// database `postgres`) that works without TLS; it needs no password.
         user: String,
     },
-    /// The server's greeting, answered by a handshake that it counts as one: no "host is blocked".
+    /// The server's greeting, answered by a whole handshake, so that it never says "host is blocked". A user that is denied shows a
+    /// server that is well, and leaves a warning in its log.
     Mysql {
-        /// The user named.
+        /// One that exists and has no password leaves nothing in the log; it needs no rights.
         user: String,
     },
-    /// `PING`, answered by `+PONG`, or by `-NOAUTH`.
+    /// `PING`, answered by `+PONG`, or by `-NOAUTH` or `-NOPERM`.
     Redis,
     /// Bytes sent, bytes awaited: banners of SMTP and the like.
     SendExpect {
-        /// Sent after connecting (or after `expect_first`); may be empty.
+        /// Sent after connecting; may be empty.
         send: String,
         /// Must occur in what the server says.
         expect: String,
-        /// Said before the connection is closed (`QUIT`).
+        /// Said before the connection is closed (`QUIT`), and an answer to it awaited for a moment; may be empty.
         quit: String,
     },
 }
