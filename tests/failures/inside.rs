@@ -73,6 +73,10 @@ struct Shared {
     requests: AtomicUsize,
     under_way: AtomicUsize,
     peak: AtomicUsize,
+    /// Requests for /health.
+    checks: AtomicUsize,
+    /// So many of the next ones are answered with 503.
+    sick: AtomicUsize,
 }
 
 impl Shared {
@@ -107,9 +111,10 @@ impl Shared {
             ["lag", time] => now.lag = ms(time)?,
             ["hint", seconds] => now.hint = Some(seconds.parse().ok()?),
             ["health", code, time] => now.health = (code.parse().ok()?, ms(time)?),
+            ["sick", checks] => self.sick.store(checks.parse().ok()?, SeqCst),
             ["forget_peak"] => self.peak.store(self.under_way.load(SeqCst), SeqCst),
             ["report"] => {
-                let counts = [&self.connections, &self.open, &self.requests, &self.under_way, &self.peak];
+                let counts = [&self.connections, &self.open, &self.requests, &self.under_way, &self.peak, &self.checks];
                 return Some(counts.map(|count| count.load(SeqCst).to_string()).join(" "));
             }
             _ => return None,
@@ -147,6 +152,8 @@ pub fn live() {
         requests: AtomicUsize::new(0),
         under_way: AtomicUsize::new(0),
         peak: AtomicUsize::new(0),
+        checks: AtomicUsize::new(0),
+        sick: AtomicUsize::new(0),
     });
     let listener = TcpListener::bind(shared.place);
     // Past the test harness, which writes to the same stream: a line of our own begins with @.
@@ -253,7 +260,11 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         out.set_read_timeout(None)?;
         reader.body(framing, &mut |_| {})?;
         if head.target() == "/health" {
-            let (status, delay) = shared.behaviour().health;
+            let (mut status, delay) = shared.behaviour().health;
+            shared.checks.fetch_add(1, SeqCst);
+            if shared.sick.fetch_update(SeqCst, SeqCst, |sick| sick.checked_sub(1)).is_ok() {
+                status = 503;
+            }
             std::thread::sleep(delay);
             out.write_all(format!("HTTP/1.1 {status} Health\r\nContent-Length: 5\r\n\r\nwell\n").as_bytes())?;
         } else if !answer(&head, &mut out, shared)? {

@@ -30,6 +30,8 @@ pub struct Report {
     /// Requests being answered now, and the most at any time.
     pub under_way: usize,
     pub peak: usize,
+    /// Requests for /health.
+    pub checks: usize,
 }
 
 struct Running {
@@ -52,18 +54,13 @@ impl Process {
     /// An HTTP server on a port of its own that answers 200 with `NAME TARGET`.
     #[track_caller]
     pub fn http(name: &str) -> Process {
-        Process::start(name, "http", "127.0.0.1")
+        Process::on(name, "http", &format!("127.0.0.1:{}", free_port()))
     }
 
     /// A server that says its name in a line, then sends back whatever comes.
     #[track_caller]
     pub fn echo(name: &str) -> Process {
-        Process::start(name, "echo", "127.0.0.1")
-    }
-
-    #[track_caller]
-    fn start(name: &str, kind: &'static str, host: &str) -> Process {
-        Process::on(name, kind, &format!("{host}:{}", free_port()))
+        Process::on(name, "echo", &format!("127.0.0.1:{}", free_port()))
     }
 
     /// At an address of the caller's.
@@ -117,8 +114,13 @@ impl Process {
     pub fn report(&self) -> Report {
         let text = self.ask("report");
         let counts: Vec<usize> = text.split(' ').map(|word| word.parse().expect("a number")).collect();
-        let [connections, open, requests, under_way, peak] = counts[..] else { panic!("{text}") };
-        Report { connections, open, requests, under_way, peak }
+        let [connections, open, requests, under_way, peak, checks] = counts[..] else { panic!("{text}") };
+        Report { connections, open, requests, under_way, peak, checks }
+    }
+
+    /// Its address as the configuration names it.
+    pub fn address(&self) -> String {
+        self.place.to_string()
     }
 
     fn pid(&self) -> Pid {
