@@ -70,7 +70,6 @@ struct Shared {
     record: File,
     connections: AtomicUsize,
     open: AtomicUsize,
-    requests: AtomicUsize,
     under_way: AtomicUsize,
     peak: AtomicUsize,
     /// Requests for /health.
@@ -114,7 +113,7 @@ impl Shared {
             ["sick", checks] => self.sick.store(checks.parse().ok()?, SeqCst),
             ["forget_peak"] => self.peak.store(self.under_way.load(SeqCst), SeqCst),
             ["report"] => {
-                let counts = [&self.connections, &self.open, &self.requests, &self.under_way, &self.peak, &self.checks];
+                let counts = [&self.connections, &self.open, &self.under_way, &self.peak, &self.checks];
                 return Some(counts.map(|count| count.load(SeqCst).to_string()).join(" "));
             }
             _ => return None,
@@ -149,7 +148,6 @@ pub fn live() {
         record: File::options().append(true).create(true).open(record).expect("the record can be opened"),
         connections: AtomicUsize::new(0),
         open: AtomicUsize::new(0),
-        requests: AtomicUsize::new(0),
         under_way: AtomicUsize::new(0),
         peak: AtomicUsize::new(0),
         checks: AtomicUsize::new(0),
@@ -277,7 +275,6 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
 fn answer(head: &Head, out: &mut TcpStream, shared: &Shared) -> io::Result<bool> {
     let Behaviour { mode, delay, hint, .. } = shared.behaviour();
     let target = head.target();
-    shared.requests.fetch_add(1, SeqCst);
     let under_way = shared.under_way.fetch_add(1, SeqCst) + 1;
     shared.peak.fetch_max(under_way, SeqCst);
     shared.note(format!("got {} {target}\n", head.method()));
@@ -291,12 +288,15 @@ fn answer(head: &Head, out: &mut TcpStream, shared: &Shared) -> io::Result<bool>
         return Ok(false);
     }
     let body = format!("{} {target}", shared.name);
-    let hint = hint.map_or(String::new(), |seconds| format!("Connection: keep-alive\r\nKeep-Alive: timeout={seconds}\r\n"));
+    let hint =
+        hint.map_or(String::new(), |seconds| format!("Connection: keep-alive\r\nKeep-Alive: timeout={seconds}\r\n"));
     match mode {
         Mode::Status(status) => {
             shared.note(format!("answered {status} {target}\n"));
             let length = body.len();
-            out.write_all(format!("HTTP/1.1 {status} Answer\r\n{hint}Content-Length: {length}\r\n\r\n{body}").as_bytes())?;
+            out.write_all(
+                format!("HTTP/1.1 {status} Answer\r\n{hint}Content-Length: {length}\r\n\r\n{body}").as_bytes(),
+            )?;
             return Ok(true);
         }
         Mode::Cut => {

@@ -60,7 +60,13 @@ pub fn failed(outcomes: &[Outcome], method: &str) -> Vec<String> {
 #[track_caller]
 pub fn expect_good(outcomes: &[Outcome], when: &str) {
     let failures: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.is_good()).collect();
-    assert!(failures.is_empty(), "{when}: {} of {} failed, the first: {:?}", failures.len(), outcomes.len(), failures[0]);
+    assert!(
+        failures.is_empty(),
+        "{when}: {} of {} failed, the first: {:?}",
+        failures.len(),
+        outcomes.len(),
+        failures[0]
+    );
 }
 
 /// Threads that send one request after another.

@@ -5,11 +5,16 @@
 mod support;
 
 mod capacity;
+mod checks;
+mod commands;
 mod health;
 mod inside;
 mod load;
 mod matrix;
+mod names;
+mod policies;
 mod process;
+mod reload;
 mod stale;
 
 use load::Clients;
@@ -44,9 +49,8 @@ fn before(backends: &[Process], group: &str, top: &str) -> Ringgate {
 /// The same with the list written out: `{a}` stands for the address of backend a.
 #[track_caller]
 fn before_list(backends: &[Process], list: &str, group: &str, top: &str) -> Ringgate {
-    let name_places = |list: String, backend: &Process| {
-        list.replace(&format!("{{{}}}", backend.name), &backend.place.to_string())
-    };
+    let name_places =
+        |list: String, backend: &Process| list.replace(&format!("{{{}}}", backend.name), &backend.place.to_string());
     let list = backends.iter().fold(list.to_owned(), name_places);
     let setup = Setup::new().top(top).upstream_list("app", &list, group);
     setup.server("127.0.0.1:0", "", &[("/", "http://app", "")]).start()
@@ -87,6 +91,7 @@ impl Session {
     /// Whether the text comes back.
     fn echo(&mut self, text: &str) -> bool {
         let line = format!("{text}\n");
-        self.client.try_send(line.as_bytes()).is_ok() && self.client.reader.line_to(b'\n').is_ok_and(|back| back == text)
+        self.client.try_send(line.as_bytes()).is_ok()
+            && self.client.reader.line_to(b'\n').is_ok_and(|back| back == text)
     }
 }

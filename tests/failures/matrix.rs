@@ -65,7 +65,11 @@ impl Case {
         let times = times_got(&self.backends);
         for outcome in self.outcomes.iter().filter(|outcome| outcome.method == "POST") {
             let times = times.get(&outcome.target).copied().unwrap_or(0);
-            assert!(times <= 1 && (times == 1 || !outcome.is_good()), "{outcome:?} was got {times} times; {}", self.shown());
+            assert!(
+                times <= 1 && (times == 1 || !outcome.is_good()),
+                "{outcome:?} was got {times} times; {}",
+                self.shown()
+            );
         }
     }
 
@@ -203,7 +207,10 @@ fn refusing(policy: &'static str) {
     case.no_post_failed();
     case.no_post_was_sent_twice();
     assert_eq!(case.victim().got(), 0);
-    assert!(case.ringgate.status().servers().any(|server| server["connect_failures"].as_u64() > Some(0)), "never tried");
+    assert!(
+        case.ringgate.status().servers().any(|server| server["connect_failures"].as_u64() > Some(0)),
+        "never tried"
+    );
 }
 
 /// Its packets vanish from one moment on: what is sent on connections that exist is like with a stopped process; new ones
@@ -227,7 +234,10 @@ fn black_holed_from_the_start(policy: &'static str) {
     case.no_post_failed();
     case.no_post_was_sent_twice();
     assert_eq!(case.victim().got(), 0);
-    assert!(case.ringgate.status().servers().any(|server| server["connect_failures"].as_u64() > Some(0)), "never tried");
+    assert!(
+        case.ringgate.status().servers().any(|server| server["connect_failures"].as_u64() > Some(0)),
+        "never tried"
+    );
 }
 
 macro_rules! with_each_policy {

@@ -26,7 +26,6 @@ pub struct Report {
     pub connections: usize,
     /// Connections now.
     pub open: usize,
-    pub requests: usize,
     /// Requests being answered now, and the most at any time.
     pub under_way: usize,
     pub peak: usize,
@@ -114,8 +113,8 @@ impl Process {
     pub fn report(&self) -> Report {
         let text = self.ask("report");
         let counts: Vec<usize> = text.split(' ').map(|word| word.parse().expect("a number")).collect();
-        let [connections, open, requests, under_way, peak, checks] = counts[..] else { panic!("{text}") };
-        Report { connections, open, requests, under_way, peak, checks }
+        let [connections, open, under_way, peak, checks] = counts[..] else { panic!("{text}") };
+        Report { connections, open, under_way, peak, checks }
     }
 
     /// Its address as the configuration names it.

@@ -11,6 +11,7 @@ pub mod load;
 pub mod message;
 pub mod net;
 pub mod payload;
+pub mod postgres;
 pub mod process;
 pub mod server;
 pub mod status;
