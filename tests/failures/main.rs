@@ -9,6 +9,7 @@ mod checks;
 mod commands;
 mod health;
 mod inside;
+mod itself;
 mod load;
 mod matrix;
 mod names;

@@ -23,13 +23,13 @@ struct Zone {
 }
 
 /// A name server on 127.0.0.1 that knows A records only.
-struct NameServer {
+pub struct NameServer {
     zone: Arc<Zone>,
-    place: SocketAddr,
+    pub place: SocketAddr,
 }
 
 impl NameServer {
-    fn start() -> NameServer {
+    pub fn start() -> NameServer {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket option");
         let (zone, place) = (Arc::new(Zone::default()), socket.local_addr().expect("bound"));
@@ -50,7 +50,7 @@ impl NameServer {
         NameServer { zone, place }
     }
 
-    fn set(&self, name: &str, addresses: &[&str]) {
+    pub fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|text| text.parse().expect("an address")).collect();
         self.zone.addresses.lock().expect("nobody panicked").insert(name.to_owned(), addresses);
     }
