@@ -21,7 +21,8 @@ fn await_state(ringgate: &Ringgate, backend: &Process, awaited: &str) -> String 
     state().1
 }
 
-/// Row 1: "active checks without Plus". A server that answers its clients badly somewhere else is found by its own word, with no client involved.
+/// Row 1: "active checks without Plus". A server that answers its clients badly somewhere else is found by its own word, with
+/// no client involved.
 #[test]
 fn row_01_active_checks() {
     let backends = backends(3);
@@ -51,8 +52,8 @@ fn row_20_nothing_is_refused_before_the_first_check() {
     expect_good(&Load::run(ringgate.place(), GETS, 20), "before the first verdict");
 }
 
-/// Row 20: "56 % of a load test was 503: the probe timed out on a busy single backend". Each check of ours times out, while the backend answers
-/// all its clients, slowly.
+/// Row 20: "56 % of a load test was 503: the probe timed out on a busy single backend". Each check of ours times out, while the
+/// backend answers all its clients, slowly.
 #[test]
 fn row_20_checks_that_time_out_do_not_take_a_busy_site_down() {
     for count in [1, 2] {
@@ -207,7 +208,8 @@ fn sessions(ringgate: &Ringgate) -> u64 {
     before
 }
 
-/// Row 13: "connect-only probes fill the database's log, or get the balancer banned". A check of a real PostgreSQL leaves no line there, and sees its end.
+/// Row 13: "connect-only probes fill the database's log, or get the balancer banned". A check of a real PostgreSQL leaves no
+/// line there, and sees its end.
 #[test]
 fn row_13_a_check_of_postgres_is_polite() {
     let Some(postgres) = Postgres::start("row_13_a_check_of_postgres_is_polite") else { return };

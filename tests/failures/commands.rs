@@ -13,8 +13,8 @@ fn differs(ringgate: &Ringgate, backend: &Process) -> bool {
     differs.unwrap_or_else(|| panic!("no `differs` in {}", status.text()))
 }
 
-/// Row 21: "see drained upstreams". A drained server gets nothing new from the moment on that the command has ended, under load and without an error;
-/// the table says so.
+/// Row 21: "see drained upstreams". A drained server gets nothing new from the moment on that the command has ended, under load
+/// and without an error; the table says so.
 #[test]
 fn row_21_drain_acts_at_once_and_is_shown() {
     let backends = backends(3);

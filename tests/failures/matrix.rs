@@ -131,9 +131,9 @@ fn killed(policy: &'static str) {
     case.posts_failed_at_most(2 * CLIENTS.posts, &["backend_reset", "backend_closed"]);
 }
 
-/// A stopped process still takes connections and bytes (its kernel does). GETs go on after the time-out; a POST that it has taken fails,
-/// since it may act on it when it is continued. So fail those under way when it is ejected, those that led to the ejection, and one for each trial
-/// since (two, while the test lasts).
+/// A stopped process still takes connections and bytes (its kernel does). GETs go on after the time-out; a POST that it has
+/// taken fails, since it may act on it when it is continued. So fail those under way when it is ejected, those that led to the
+/// ejection, and one for each trial since (two, while the test lasts).
 fn stopped(policy: &'static str) {
     let case = under_load(policy, "", Process::stop);
     case.victim().go_on();

@@ -143,7 +143,8 @@ fn row_06_with_no_server_at_all_there_is_a_page() {
     assert!(backends[0].got() > 0);
 }
 
-/// Row 7: "a changing A record gives intermittent no live upstreams". It moves between two addresses and to both, under load, without an error.
+/// Row 7: "a changing A record gives intermittent no live upstreams". It moves between two addresses and to both, under load,
+/// without an error.
 #[test]
 fn row_07_a_changing_address_gives_no_error() {
     let names = NameServer::start();

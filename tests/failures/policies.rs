@@ -23,7 +23,8 @@ fn row_11_round_robin_is_global() {
     assert!(got.iter().all(|count| count.abs_diff(320) <= 32), "a third is 320: {got:?}");
 }
 
-/// Row 11: "least_conn is per worker". 30 requests that are all under way at the same time, over four workers: ten for each server, within two.
+/// Row 11: "least_conn is per worker". 30 requests that are all under way at the same time, over four workers: ten for each
+/// server, within two.
 #[test]
 fn row_11_least_conn_is_global() {
     let backends = backends(3);

@@ -26,11 +26,11 @@ fn four_hundred_reloads_lose_nothing() {
     let (backends, echoes) = (backends(3), ["x", "y"].map(Process::echo));
     let file = |i: u32| {
         let mut servers = vec![format!("{} weight={}", backends[0].place, 1 + i % 5), backends[1].address()];
-        if i % 2 == 0 {
+        if i.is_multiple_of(2) {
             servers.push(backends[2].address());
         }
         let mut echo = vec![echoes[0].address()];
-        if i % 3 == 0 {
+        if i.is_multiple_of(3) {
             echo.insert((i % 2) as usize, echoes[1].address());
         }
         config(&servers, &echo)
@@ -38,7 +38,8 @@ fn four_hundred_reloads_lose_nothing() {
     let ringgate = Ringgate::start(&file(0));
     let [http, tcp] = places(&ringgate);
     let load = Load::start(http, Clients { gets: 4, posts: 2 });
-    let mut sessions: Vec<_> = (0..6).map(|i| if i % 2 == 0 { session(tcp) } else { tunnel(http) }).collect();
+    let mut sessions: Vec<_> =
+        (0..6u32).map(|i| if i.is_multiple_of(2) { session(tcp) } else { tunnel(http) }).collect();
     let done = AtomicBool::new(false);
     let echoes_back = std::thread::scope(|scope| {
         let talking = scope.spawn(|| {
@@ -55,7 +56,7 @@ fn four_hundred_reloads_lose_nothing() {
         for i in 1..=RELOADS {
             ringgate.rewrite(&file(i));
             // Each second one by signal: the command after it waits for both.
-            if i % 2 == 0 && i != RELOADS {
+            if i.is_multiple_of(2) && i != RELOADS {
                 ringgate.signal("HUP")
             } else {
                 drop(ringgate.succeed(&["reload"]))
@@ -72,7 +73,7 @@ fn four_hundred_reloads_lose_nothing() {
     assert!(echoes_back.expect("all sessions live") > 100, "the sessions were hardly used");
     assert!(outcomes.len() > RELOADS as usize, "there was hardly any load: {}", outcomes.len());
     assert!(backends.iter().all(|backend| backend.got() > 0));
-    // The last file is in force: 400 is even, and 400 % 5 is 0.
+    // The last file is in force: 400 is even, and no multiple of 3.
     let status = ringgate.status();
     let names: Vec<_> = status.servers().map(|server| server["name"].as_str().unwrap_or_default()).collect();
     assert!(backends.iter().all(|backend| names.contains(&&backend.address()[..])), "{names:?}");
@@ -82,8 +83,8 @@ fn four_hundred_reloads_lose_nothing() {
     wait_until("nothing is in flight", || ringgate.status().in_flight() == 0);
 }
 
-/// Row 5: "reload says success, the old configuration still runs, the error is only in the log". Ours says which line, with an exit code, and all of the old
-/// configuration goes on.
+/// Row 5: "reload says success, the old configuration still runs, the error is only in the log". Ours says which line, with an
+/// exit code, and all of the old configuration goes on.
 #[test]
 fn row_05_reload_tells_the_truth() {
     let (backends, echo) = (backends(2), [Process::echo("x")]);

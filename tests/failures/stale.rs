@@ -62,14 +62,15 @@ fn no_post_fails(behaviour: &[&str], age: u64, spread: u64, rounds: u64) {
     assert!(backend.report().connections <= before + 2, "connections are not reused any more");
 }
 
-/// Row 9: "random 502 on POST when the proxy's idle timeout is longer than the backend's". The backend says nothing; it closes at 300 ms of idleness, give
-/// or take what a busy event loop takes.
+/// Row 9: "random 502 on POST when the proxy's idle timeout is longer than the backend's". The backend says nothing; it closes
+/// at 300 ms of idleness, give or take what a busy event loop takes.
 #[test]
 fn row_09_no_stale_post_where_the_age_is_learned() {
     no_post_fails(&["idle 300", "lag 3"], 301, 20, 10);
 }
 
-/// It says `Keep-Alive: timeout=1`, and from then on leaves unread for 40 ms whatever comes: a connection used as long as it is open would fail.
+/// It says `Keep-Alive: timeout=1`, and from then on leaves unread for 40 ms whatever comes: a connection used as long as it is
+/// open would fail.
 #[test]
 fn row_09_no_stale_post_where_the_backend_says_its_timeout() {
     no_post_fails(&["hint 1", "idle 1000", "lag 40"], 1015, 30, 5);
