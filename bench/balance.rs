@@ -17,7 +17,7 @@ fn picks(c: &mut Criterion) {
         let mut bench = c.benchmark_group(name);
         for servers in [2, 16, 128] {
             let weights: Vec<u32> = (0..servers).map(|i| 1 + i % 3).collect();
-            let group = Arc::new(Group::new(balance.clone(), &weights, WORKERS));
+            let group = Arc::new(Group::plain(balance.clone(), &weights, WORKERS));
             let mut picker = Picker::new(group, 0, 1);
             let (tried, mut count) = (Tried::new(), 0);
             bench.bench_function(format!("{servers} servers"), |b| {
@@ -26,7 +26,7 @@ fn picks(c: &mut Criterion) {
                     if count % PICKS_PER_TURN == 0 {
                         picker.new_turn();
                     }
-                    let server = picker.pick(black_box(&tried), count / PICKS_PER_MS).expect("none was tried");
+                    let server = picker.pick(black_box(&tried), 0, count / PICKS_PER_MS).expect("none was tried");
                     picker.begin(server);
                     picker.end(server);
                     black_box(server)

@@ -11,9 +11,9 @@
 //! | [`upstream`] | a worker's connections to the backends: pools, connecting, counting | ring, proto, config, balance, stats |
 //! | [`ring`] | the kernel's room, the only one with `unsafe`: driver, op slots, buffers, timers, executor, sockets | limits |
 //! | [`proto`] | HTTP/1.1 without I/O: heads, framing, bodies, rewriting | limits |
-//! | [`balance`] | who gets it: one policy per file, one `pick`; sharded counters | config's plan, limits |
+//! | [`balance`] | who gets it: one policy per file, one `pick`; health; sharded counters | config's plan, proto's reasons, stats, limits |
 //! | [`config`] | from TOML to the checked plan | proto's reasons, limits |
-//! | [`stats`] | what is counted, one writer per counter | config, balance, proto |
+//! | [`stats`] | what is counted, one writer per counter | config, proto |
 //! | [`log`] | the log's bounded queue and its writer | limits |
 //! | [`limits`] | every bound: name, unit, reason | nothing |
 //!
@@ -27,7 +27,8 @@
 //! - What the kernel may touch is owned by an op slot until the op's last completion. The other invariants stand in [`ring`].
 //! - A panic is our bug, never a peer's doing; it ends its task only, and is counted.
 //! - Everything from the network is bounded before it is believed; the bounds stand in [`limits`].
-//! - Workers share nothing that a request writes, except round robin's tickets (in blocks under load).
+//! - Workers share nothing that a request writes, except round robin's tickets (in blocks under load) and the permits of
+//!   servers with `max_conns`.
 //!
 //! `tests/house.rs` keeps this map true. Decisions and their reasons: ARCHITECTURE.md.
 pub mod balance;

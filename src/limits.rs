@@ -120,6 +120,8 @@ pub const FAILS_MAX: u32 = 1000;
 pub const MAX_EJECTED_DEFAULT: u8 = 90;
 /// Requests that a server must have had within its `fail_timeout` before its rate of failures says anything.
 pub const FAIL_RATE_REQUESTS_MIN: u32 = 20;
+/// Steps in which the weight of a server with `slow_start` grows to the whole.
+pub const SLOW_START_STEPS: u32 = 10;
 /// Percent of requests that may be tried again (Finagle's and linkerd's default).
 pub const RETRY_BUDGET_DEFAULT: u8 = 20;
 /// Retries of one worker that are allowed whatever the budget: a server that dies takes all that runs there with it.
@@ -178,6 +180,12 @@ pub const CHECK_INTERVAL_DEFAULT: u64 = 5_000;
 pub const CHECK_TIMEOUT_DEFAULT: u64 = 3_000;
 /// A server that could not be connected to is looked at so often, to see when it is back.
 pub const RECOVERY_INTERVAL: u64 = 1_000;
+/// Sessions whose server went down are told so often (`on_down = "close"`).
+pub const DOWN_LOOK_INTERVAL: u64 = 250;
+/// A server that closes an idle connection earlier does so for another reason than its age.
+pub const IDLE_CLOSE_MIN: u64 = 100;
+/// An idle timeout that was learned from closes is forgotten after this time: the server may have been restarted with another.
+pub const IDLE_LIMIT_FORGOTTEN: u64 = 600_000;
 /// From SIGTERM to the end, whatever still runs.
 pub const SHUTDOWN_TIMEOUT_DEFAULT: u64 = 30_000;
 /// Idle client connections after SIGTERM: a request that comes within is answered with `Connection: close`.

@@ -1,11 +1,10 @@
 //! What the workers count. Each counter has one writer, its worker, which loads and stores (no locked instruction); the control
 //! plane reads whenever it likes. A snapshot over several counters is therefore never exact, each single one is.
 
-use crate::balance::Group;
 use crate::config::plan::Plan;
 use crate::proto::reason::Reason;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 /// A counter or gauge with one writer.
@@ -142,8 +141,6 @@ pub struct WorkerStats {
     pub drained: AtomicBool,
     /// In the order of `Plan::listeners`.
     pub listeners: Vec<ListenerStats>,
-    /// In the order of `Plan::upstreams` and their peers.
-    pub servers: Vec<Vec<ServerStats>>,
 }
 
 /// The counters of the process.
@@ -153,22 +150,12 @@ pub struct Stats {
     pub started: SystemTime,
     /// One per worker.
     pub workers: Vec<WorkerStats>,
-    /// One per `Plan::upstreams`.
-    pub groups: Vec<Arc<Group>>,
 }
 
 impl Stats {
-    /// All zero; the balance groups of `plan` are made here, once for all workers.
+    /// All zero.
     pub fn new(plan: &Plan, workers: usize) -> Stats {
-        let group = |upstream: &crate::config::plan::Upstream| {
-            let weights: Vec<u32> = upstream.peers.iter().map(|peer| peer.weight).collect();
-            Arc::new(Group::new(upstream.balance.clone(), &weights, workers))
-        };
-        Stats {
-            started: SystemTime::now(),
-            workers: (0..workers).map(|_| WorkerStats::new(plan)).collect(),
-            groups: plan.upstreams.iter().map(group).collect(),
-        }
+        Stats { started: SystemTime::now(), workers: (0..workers).map(|_| WorkerStats::new(plan)).collect() }
     }
 
     /// One counter summed over all workers.
@@ -179,7 +166,6 @@ impl Stats {
 
 impl WorkerStats {
     fn new(plan: &Plan) -> WorkerStats {
-        let servers = |count| std::iter::repeat_with(ServerStats::default).take(count).collect();
         WorkerStats {
             cpu: OnceLock::new(),
             turns: Counter::default(),
@@ -209,7 +195,6 @@ impl WorkerStats {
             panics: Counter::default(),
             drained: AtomicBool::new(false),
             listeners: plan.listeners.iter().map(|_| ListenerStats::default()).collect(),
-            servers: plan.upstreams.iter().map(|upstream| servers(upstream.peers.len())).collect(),
         }
     }
 

@@ -12,9 +12,9 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("upstream", &["ring", "balance", "config", "proto", "stats", "limits"]),
     ("ring", &["limits"]),
     ("proto", &["limits"]),
-    ("balance", &["config::plan", "limits"]),
+    ("balance", &["config::plan", "proto::reason", "stats", "limits"]),
     ("config", &["proto::reason", "limits"]),
-    ("stats", &["balance", "config", "proto", "limits"]),
+    ("stats", &["config", "proto", "limits"]),
     ("log", &["limits"]),
     ("limits", &[]),
 ];

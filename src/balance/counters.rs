@@ -1,36 +1,39 @@
 //! Requests in flight per server, sharded: one row per worker, each on cache lines of its own and written by that worker alone
 //! (a load and a store, no locked instruction), read by all.
+//!
+//! A table has [`WIDTH`] columns, one per server; a group with more servers, or one that grows, has several tables. So a worker
+//! reads what another one has at 32 servers in one pair of cache lines.
 
-use super::ServerIndex;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Two cache lines: CPUs fetch them in pairs.
-const LINE: usize = 32;
+pub const WIDTH: usize = 32;
 
 #[derive(Debug)]
 #[repr(align(128))]
-struct Line([AtomicU32; LINE]);
+struct Line([AtomicU32; WIDTH]);
 
-impl Line {
-    fn new() -> Line {
-        Line([const { AtomicU32::new(0) }; LINE])
-    }
+/// One table.
+#[derive(Debug)]
+struct Table {
+    /// One per worker.
+    rows: Box<[Line]>,
+    /// Columns that no server has.
+    free: Mutex<Vec<usize>>,
 }
 
-/// The table of all workers and servers of one group.
+/// All tables of one group.
 #[derive(Debug)]
 pub struct Counters {
-    lines: Box<[Line]>,
-    lines_per_row: usize,
     workers: usize,
+    tables: Mutex<Vec<Arc<Table>>>,
 }
 
 impl Counters {
-    /// All zero.
-    pub fn new(workers: usize, servers: usize) -> Counters {
-        let lines_per_row = servers.div_ceil(LINE);
-        let lines = (0..workers * lines_per_row).map(|_| Line::new()).collect();
-        Counters { lines, lines_per_row, workers }
+    /// None yet.
+    pub fn new(workers: usize) -> Counters {
+        Counters { workers, tables: Mutex::default() }
     }
 
     /// How many rows there are.
@@ -38,32 +41,78 @@ impl Counters {
         self.workers
     }
 
-    /// Requests at `server`, over all workers. The rows are read one after another: a snapshot in the small is not promised.
-    pub fn in_flight(&self, server: ServerIndex) -> u32 {
-        (0..self.workers).fold(0, |sum, worker| sum.saturating_add(self.own(worker, server)))
+    /// A column of zeros for a new server; it is free again when dropped.
+    pub fn column(&self) -> Column {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        for table in tables.iter() {
+            if let Some(at) = table.take() {
+                return Column { table: table.clone(), at };
+            }
+        }
+        let line = |_| Line([const { AtomicU32::new(0) }; WIDTH]);
+        let table = Arc::new(Table {
+            rows: (0..self.workers).map(line).collect(),
+            free: Mutex::new((1..WIDTH).rev().collect()),
+        });
+        tables.push(table.clone());
+        Column { table, at: 0 }
+    }
+}
+
+impl Table {
+    fn take(&self) -> Option<usize> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+/// One server's requests in flight.
+#[derive(Debug)]
+pub struct Column {
+    table: Arc<Table>,
+    at: usize,
+}
+
+impl Column {
+    /// Over all workers. The rows are read one after another: a snapshot in the small is not promised.
+    pub fn sum(&self) -> u32 {
+        (0..self.table.rows.len()).fold(0, |sum, worker| sum.saturating_add(self.own(worker)))
     }
 
-    /// Requests that one worker has at `server`.
-    pub fn own(&self, worker: usize, server: ServerIndex) -> u32 {
-        self.cell(worker, server).load(Relaxed)
+    /// Over all workers but one.
+    pub fn others(&self, own: usize) -> u32 {
+        let rows = (0..self.table.rows.len()).filter(|&worker| worker != own);
+        rows.fold(0, |sum, worker| sum.saturating_add(self.own(worker)))
+    }
+
+    /// Of one worker.
+    pub fn own(&self, worker: usize) -> u32 {
+        self.cell(worker).load(Relaxed)
     }
 
     /// One more. Only `worker` itself may call it.
-    pub fn begin(&self, worker: usize, server: ServerIndex) {
-        let cell = self.cell(worker, server);
+    pub fn begin(&self, worker: usize) {
+        let cell = self.cell(worker);
         cell.store(cell.load(Relaxed).saturating_add(1), Relaxed);
     }
 
     /// One fewer. Only `worker` itself may call it.
-    pub fn end(&self, worker: usize, server: ServerIndex) {
-        let cell = self.cell(worker, server);
+    pub fn end(&self, worker: usize) {
+        let cell = self.cell(worker);
         let count = cell.load(Relaxed);
         debug_assert!(count > 0, "an end without its begin");
         cell.store(count.saturating_sub(1), Relaxed);
     }
 
-    fn cell(&self, worker: usize, server: ServerIndex) -> &AtomicU32 {
-        &self.lines[worker * self.lines_per_row + server / LINE].0[server % LINE]
+    fn cell(&self, worker: usize) -> &AtomicU32 {
+        &self.table.rows[worker].0[self.at]
+    }
+}
+
+impl Drop for Column {
+    fn drop(&mut self) {
+        // Its server is gone, so nobody counts any more; the next one begins with zeros whatever a bug left here.
+        self.table.rows.iter().for_each(|row| row.0[self.at].store(0, Relaxed));
+        self.table.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.at);
     }
 }
 
@@ -71,61 +120,77 @@ impl Counters {
 mod tests {
     use super::*;
 
+    fn columns(workers: usize, servers: usize) -> Vec<Column> {
+        let counters = Counters::new(workers);
+        (0..servers).map(|_| counters.column()).collect()
+    }
+
     #[test]
     fn every_cell_is_its_own() {
         let (workers, servers) = (3, 70);
-        let counters = Counters::new(workers, servers);
+        let columns = columns(workers, servers);
         for worker in 0..workers {
-            for server in 0..servers {
-                (0..worker + server).for_each(|_| counters.begin(worker, server));
+            for (server, column) in columns.iter().enumerate() {
+                (0..worker + server).for_each(|_| column.begin(worker));
             }
         }
-        for server in 0..servers {
-            assert_eq!(counters.in_flight(server) as usize, 3 * server + 3);
-            (0..workers).for_each(|worker| assert_eq!(counters.own(worker, server) as usize, worker + server));
+        for (server, column) in columns.iter().enumerate() {
+            assert_eq!(column.sum() as usize, 3 * server + 3);
+            assert_eq!(column.others(1) as usize, 2 * server + 2);
+            (0..workers).for_each(|worker| assert_eq!(column.own(worker) as usize, worker + server));
         }
-        counters.end(2, 69);
-        assert_eq!(counters.in_flight(69), 3 * 69 + 2);
+        columns[69].end(2);
+        assert_eq!(columns[69].sum(), 3 * 69 + 2);
     }
 
     #[test]
     fn rows_share_no_cache_line() {
-        let counters = Counters::new(2, 3);
-        let (a, b) = (counters.cell(0, 2) as *const _ as usize, counters.cell(1, 0) as *const _ as usize);
+        let columns = columns(2, 3);
+        let (a, b) = (columns[2].cell(0) as *const _ as usize, columns[0].cell(1) as *const _ as usize);
         assert_ne!(a / 128, b / 128);
+        let (a, b) = (columns[0].cell(1) as *const _ as usize, columns[2].cell(1) as *const _ as usize);
+        assert_eq!(a / 128, b / 128, "and the servers of one row do");
         assert_eq!(std::mem::size_of::<Line>(), 128);
     }
 
     #[test]
+    fn a_column_is_given_to_another_server_and_begins_with_zero() {
+        let counters = Counters::new(2);
+        let first: Vec<_> = (0..40).map(|_| counters.column()).collect();
+        first.iter().for_each(|column| column.begin(1));
+        drop(first);
+        let second: Vec<_> = (0..40).map(|_| counters.column()).collect();
+        assert!(second.iter().all(|column| column.sum() == 0));
+        assert_eq!(counters.tables.lock().unwrap().len(), 2, "no table was added");
+        let cells: std::collections::HashSet<_> = second.iter().map(|c| c.cell(0) as *const _ as usize).collect();
+        assert_eq!(cells.len(), 40);
+    }
+
+    #[test]
     fn sums_saturate() {
-        let counters = Counters::new(2, 1);
-        counters.cell(0, 0).store(u32::MAX, Relaxed);
-        counters.begin(0, 0);
-        counters.begin(1, 0);
-        assert_eq!(counters.in_flight(0), u32::MAX);
+        let columns = columns(2, 1);
+        columns[0].cell(0).store(u32::MAX, Relaxed);
+        columns[0].begin(0);
+        columns[0].begin(1);
+        assert_eq!(columns[0].sum(), u32::MAX);
     }
 
     #[test]
     fn workers_count_at_the_same_time_without_losing_any() {
-        let counters = Counters::new(4, 2);
+        let columns = columns(4, 2);
         std::thread::scope(|scope| {
             for worker in 0..4 {
-                let counters = &counters;
+                let columns = &columns;
                 scope.spawn(move || {
                     for i in 0..10_000 {
-                        counters.begin(worker, i % 2);
+                        columns[i % 2].begin(worker);
                         if i % 3 == 0 {
-                            counters.end(worker, i % 2);
+                            columns[i % 2].end(worker);
                         }
                     }
                 });
             }
         });
-        assert_eq!(counters.in_flight(0) + counters.in_flight(1), 4 * (10_000 - 3_334));
-    }
-
-    #[test]
-    fn no_servers_is_a_table_too() {
-        assert_eq!(Counters::new(4, 0).workers(), 4);
+        assert_eq!(columns[0].sum() + columns[1].sum(), 4 * (10_000 - 3_334));
     }
 }

@@ -5,7 +5,8 @@
 //! keep them apart: a worker sees its own picks at once, it reads the others' rows anew in every turn of its loop, and its
 //! rotation starts elsewhere than the others'.
 
-use super::{Counters, ServerIndex, Tried};
+use super::group::Entry;
+use super::{ServerIndex, Tried};
 
 /// What one worker keeps.
 #[derive(Debug)]
@@ -33,24 +34,26 @@ impl LeastConn {
         self.read_at_ms = None;
     }
 
+    /// `weights`: by server; 0 is not to be chosen.
     pub(super) fn pick(
         &mut self,
         weights: &[u32],
-        counters: &Counters,
+        entries: &[Entry],
         worker: usize,
         tried: &Tried,
         now_ms: u64,
     ) -> Option<ServerIndex> {
-        self.read_others(counters, worker, now_ms);
+        self.read_others(entries, worker, now_ms);
         let others = std::mem::take(&mut self.others);
         // Load and weight; compared crosswise, without division.
         let load = |server: usize| {
-            let load = u64::from(others[server]) + u64::from(counters.own(worker, server));
+            let load = u64::from(others[server]) + u64::from(entries[server].member.column().own(worker));
             (load, u64::from(weights[server]))
         };
+        let may = |server: usize| weights[server] > 0 && !tried.contains(server);
         let mut best: Option<ServerIndex> = None;
         let (mut least, mut equals) = ((0, 1), false);
-        for server in (0..weights.len()).filter(|&server| !tried.contains(server)) {
+        for server in (0..weights.len()).filter(|&server| may(server)) {
             let (load, weight) = load(server);
             if best.is_none() || load * least.1 < least.0 * weight {
                 (best, least, equals) = (Some(server), (load, weight), false);
@@ -61,7 +64,7 @@ impl LeastConn {
         if equals {
             let is_equal = |server| {
                 let (load, weight) = load(server);
-                !tried.contains(server) && load * least.1 == least.0 * weight
+                may(server) && load * least.1 == least.0 * weight
             };
             best = self.rotate(weights, is_equal);
         }
@@ -84,14 +87,13 @@ impl LeastConn {
     }
 
     /// The clock is looked at besides, so that a caller who forgets `new_turn` is a millisecond behind and no more.
-    fn read_others(&mut self, counters: &Counters, worker: usize, now_ms: u64) {
+    fn read_others(&mut self, entries: &[Entry], worker: usize, now_ms: u64) {
         if self.read_at_ms == Some(now_ms) {
             return;
         }
         self.read_at_ms = Some(now_ms);
-        for (server, sum) in self.others.iter_mut().enumerate() {
-            let rows = (0..counters.workers()).filter(|&other| other != worker);
-            *sum = rows.fold(0, |sum, other| sum.saturating_add(counters.own(other, server)));
+        for (sum, entry) in self.others.iter_mut().zip(entries) {
+            *sum = entry.member.column().others(worker);
         }
     }
 }

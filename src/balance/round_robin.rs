@@ -7,51 +7,34 @@
 //! Tickets come from one shared counter. A quiet worker draws them one by one, so that a person with curl sees strict
 //! alternation whatever worker each connection lands on. A busy worker (`limits::TICKETS_BUSY` picks within
 //! `limits::TICKETS_EXPIRE`) draws growing blocks, so that the shared counter is written once for up to 64 requests. What is left
-//! of a block when it is busy no more goes back if nobody has drawn since, or else is thrown away.
+//! of a block when it is busy no more goes back if nobody has drawn since, or else is thrown away. When servers come or go, the
+//! cycle is another one, and the tickets go on.
 
 use super::{ServerIndex, Tried};
 use crate::limits::{CYCLE_MAX, TICKETS_BUSY, TICKETS_EXPIRE, TICKETS_MAX, TICKETS_SKIPPED_MAX};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What the workers share.
-#[derive(Debug)]
-pub(super) struct Tickets {
-    cycle: Box<[u16]>,
-    next: Next,
+/// The next ticket, which all workers share, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Ticket {
+    next: AtomicU64,
     #[cfg(test)]
     pub(super) draws: AtomicU64,
 }
 
-/// The next ticket, on cache lines of its own: the cycle beside it is only ever read.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Next(AtomicU64);
-
-impl Tickets {
-    pub(super) fn new(cycle: Box<[u16]>) -> Tickets {
-        Tickets {
-            cycle,
-            next: Next(AtomicU64::new(0)),
-            #[cfg(test)]
-            draws: AtomicU64::new(0),
-        }
-    }
-
+impl Ticket {
     fn draw(&self, count: u64) -> Range<u64> {
         #[cfg(test)]
         self.draws.fetch_add(1, Relaxed);
-        let start = self.next.0.fetch_add(count, Relaxed);
+        let start = self.next.fetch_add(count, Relaxed);
         start..start.wrapping_add(count)
     }
 
     /// Takes unused tickets back if they are still the last ones drawn.
     fn take_back(&self, unused: Range<u64>) {
-        let _ = self.next.0.compare_exchange(unused.end, unused.start, Relaxed, Relaxed);
-    }
-
-    fn server(&self, ticket: u64) -> ServerIndex {
-        usize::from(self.cycle[(ticket % self.cycle.len() as u64) as usize])
+        let _ = self.next.compare_exchange(unused.end, unused.start, Relaxed, Relaxed);
     }
 }
 
@@ -72,17 +55,21 @@ impl RoundRobin {
         RoundRobin { block: 0..0, drawn: 1, recent: [0; TICKETS_BUSY], picks: 0 }
     }
 
-    pub(super) fn pick(&mut self, shared: &Tickets, servers: usize, tried: &Tried, now_ms: u64) -> Option<ServerIndex> {
-        if servers < 2 {
-            return (servers == 1 && !tried.contains(0)).then_some(0);
+    /// The server on the next ticket for `cycle` that was not tried.
+    pub(super) fn pick(&mut self, shared: &Ticket, cycle: &[u16], tried: &Tried, now_ms: u64) -> Option<ServerIndex> {
+        let server = |ticket: u64| usize::from(cycle[(ticket % cycle.len() as u64) as usize]);
+        match cycle {
+            [] => return None,
+            [only] => return Some(usize::from(*only)).filter(|&only| !tried.contains(only)),
+            _ => {}
         }
         let busy = self.note_pick(now_ms);
         if !busy {
             self.calm_down(shared);
         }
         let mut ticket = self.next_ticket(shared, busy);
-        for _ in 1..shared.cycle.len().min(TICKETS_SKIPPED_MAX) {
-            if !tried.contains(shared.server(ticket)) {
+        for _ in 1..cycle.len().min(TICKETS_SKIPPED_MAX) {
+            if !tried.contains(server(ticket)) {
                 break;
             }
             // The next ticket is taken, not looked at: were it left for the next request, a dead server's whole share
@@ -90,8 +77,8 @@ impl RoundRobin {
             ticket = self.next_ticket(shared, busy);
         }
         // Rarely more than one step: only when most of the cycle was tried.
-        let place = (ticket % shared.cycle.len() as u64) as usize;
-        let ahead = shared.cycle[place..].iter().chain(&shared.cycle[..place]);
+        let place = (ticket % cycle.len() as u64) as usize;
+        let ahead = cycle[place..].iter().chain(&cycle[..place]);
         ahead.map(|&server| usize::from(server)).find(|&server| !tried.contains(server))
     }
 
@@ -104,7 +91,7 @@ impl RoundRobin {
         busy
     }
 
-    fn calm_down(&mut self, shared: &Tickets) {
+    fn calm_down(&mut self, shared: &Ticket) {
         if !self.block.is_empty() {
             shared.take_back(self.block.clone());
         }
@@ -112,7 +99,7 @@ impl RoundRobin {
         self.drawn = 1;
     }
 
-    fn next_ticket(&mut self, shared: &Tickets, busy: bool) -> u64 {
+    fn next_ticket(&mut self, shared: &Ticket, busy: bool) -> u64 {
         if self.block.is_empty() {
             self.drawn = if busy { (self.drawn * 2).min(TICKETS_MAX) } else { 1 };
             self.block = shared.draw(self.drawn);
@@ -123,7 +110,8 @@ impl RoundRobin {
     }
 }
 
-/// One cycle of nginx's smooth weighted order. Weights are reduced by their greatest common divisor first.
+/// One cycle of nginx's smooth weighted order; servers of weight 0 are not in it. Weights are reduced by their greatest common
+/// divisor first.
 pub(super) fn cycle(weights: &[u32]) -> Box<[u16]> {
     let weights = reduced(weights);
     let sum: i64 = weights.iter().sum();
@@ -151,7 +139,7 @@ fn reduced(weights: &[u32]) -> Vec<i64> {
     if sum > CYCLE_MAX as i64 {
         // Every server keeps one place; the others are shared out by weight, rounded down.
         let places = (CYCLE_MAX - weights.len()) as i64;
-        reduced.iter_mut().for_each(|w| *w = 1 + *w * places / sum);
+        reduced.iter_mut().filter(|w| **w > 0).for_each(|w| *w = 1 + *w * places / sum);
     }
     reduced
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,7 +16,7 @@ impl Random {
 }
 
 fn pickers(balance: Balance, weights: &[u32], workers: usize) -> Vec<Picker> {
-    let group = Arc::new(Group::new(balance.clone(), weights, workers));
+    let group = Arc::new(Group::plain(balance.clone(), weights, workers));
     (0..workers).map(|worker| Picker::new(group.clone(), worker, 7)).collect()
 }
 
@@ -24,7 +25,7 @@ fn round_robin(weights: &[u32], workers: usize) -> Vec<Picker> {
 }
 
 fn draws(picker: &Picker) -> u64 {
-    picker.group.tickets.draws.load(Relaxed)
+    picker.group.ticket().draws.load(Relaxed)
 }
 
 fn tried(servers: &[usize]) -> Tried {
@@ -34,7 +35,7 @@ fn tried(servers: &[usize]) -> Tried {
 }
 
 fn pick(picker: &mut Picker, now_ms: u64) -> usize {
-    picker.pick(&Tried::new(), now_ms).expect("nothing was tried")
+    picker.pick(&Tried::new(), 0, now_ms).expect("nothing was tried")
 }
 
 // ---- round robin --------------------------------------------------------------------------------------------------------
@@ -232,10 +233,10 @@ fn a_tried_server_passes_its_turn_on() {
     let mut served = [0u64; 3];
     for i in 0..3000u64 {
         let mut tried = Tried::new();
-        let mut server = worker.pick(&tried, i * 20).unwrap();
+        let mut server = worker.pick(&tried, 0, i * 20).unwrap();
         if server == 0 {
             tried.insert(0);
-            server = worker.pick(&tried, i * 20).unwrap();
+            server = worker.pick(&tried, 0, i * 20).unwrap();
             assert_ne!(server, 0);
         }
         served[server] += 1;
@@ -247,8 +248,8 @@ fn a_tried_server_passes_its_turn_on() {
 #[test]
 fn a_dead_heavy_server_leaves_the_light_one() {
     let mut worker = round_robin(&[1000, 1], 1).remove(0);
-    (0..2000).for_each(|i| assert_eq!(worker.pick(&tried(&[0]), i), Some(1)));
-    assert_eq!(worker.pick(&tried(&[0, 1]), 0), None);
+    (0..2000).for_each(|i| assert_eq!(worker.pick(&tried(&[0]), 0, i), Some(1)));
+    assert_eq!(worker.pick(&tried(&[0, 0, 1]), 0, 0), None);
 }
 
 // ---- both ---------------------------------------------------------------------------------------------------------------
@@ -260,13 +261,13 @@ fn all_tried_is_none_and_one_left_is_found() {
             let mut worker = pickers(balance.clone(), &vec![1; servers], 2).remove(1);
             for now_ms in [0, 0, 0, 50, 100] {
                 let all: Vec<_> = (0..servers).collect();
-                assert_eq!(worker.pick(&tried(&all), now_ms), None, "{balance:?}, {servers}");
+                assert_eq!(worker.pick(&tried(&all), 0, now_ms), None, "{balance:?}, {servers}");
                 let left = servers / 2;
                 let others: Vec<_> = all.into_iter().filter(|&s| s != left).collect();
-                assert_eq!(worker.pick(&tried(&others), now_ms), Some(left), "{balance:?}, {servers}");
+                assert_eq!(worker.pick(&tried(&others), 0, now_ms), Some(left), "{balance:?}, {servers}");
             }
         }
-        assert_eq!(pickers(balance.clone(), &[], 1)[0].pick(&Tried::new(), 0), None);
+        assert_eq!(pickers(balance.clone(), &[], 1)[0].pick(&Tried::new(), 0, 0), None);
     }
 }
 
@@ -279,7 +280,7 @@ fn what_is_picked_was_never_tried() {
             let mut worker = pickers(balance.clone(), &weights, 3).remove(2);
             let (mut tries, mut order) = (Tried::new(), HashSet::new());
             let mut now = 0;
-            while let Some(server) = worker.pick(&tries, now) {
+            while let Some(server) = worker.pick(&tries, 0, now) {
                 assert!(server < weights.len() && order.insert(server), "seed {seed}: {server} twice");
                 tries.insert(server);
                 now += random.below(3);
@@ -291,8 +292,8 @@ fn what_is_picked_was_never_tried() {
 
 #[test]
 fn absurd_weights_are_clamped() {
-    let group = Group::new(Balance::RoundRobin, &[0, u32::MAX], 1);
-    assert_eq!((group.weight(0), group.weight(1)), (1, limits::WEIGHT_MAX));
+    let group = Group::plain(Balance::RoundRobin, &[0, u32::MAX], 1);
+    assert_eq!((group.entries()[0].weight(), group.entries()[1].weight()), (1, limits::WEIGHT_MAX));
 }
 
 #[test]
@@ -353,7 +354,7 @@ fn least_conn_weighs() {
         (&[1, 2, 3], &[4, 4, 4], 2),
     ];
     for (weights, in_flight, expected) in table {
-        let mut worker = Picker::new(Arc::new(Group::new(Balance::LeastConn, weights, 1)), 0, 0);
+        let mut worker = Picker::new(Arc::new(Group::plain(Balance::LeastConn, weights, 1)), 0, 0);
         for (server, &count) in in_flight.iter().enumerate() {
             (0..count).for_each(|_| worker.begin(server));
         }

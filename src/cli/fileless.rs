@@ -67,11 +67,12 @@ pub fn run(arguments: &Arguments, form: Form) -> ExitCode {
     };
     loaded.warnings.iter().for_each(|warning| tell(warning.trim_end()));
     serve(loaded.plan, Level::Info, |workers| {
-        let upstream = &workers.plan.upstreams[0];
-        let listening: Vec<_> = workers.plan.listeners.iter().map(status::url).collect();
+        let plan = &workers.site().plan;
+        let upstream = &plan.upstreams[0];
+        let listening: Vec<_> = plan.listeners.iter().map(status::url).collect();
         let (method, servers) = (upstream.balance.word(), counted(upstream.peers.len(), "server"));
         print(&format!("balancing {method} over {servers} on {}\n", listening.join(", ")));
-        if let Some(admin) = &workers.plan.admin {
+        if let Some(admin) = &plan.admin {
             print(&format!("see what it does: ringgate status --admin {}\n", admin.display()));
         }
         || ()

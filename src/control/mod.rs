@@ -128,8 +128,8 @@ fn ready(
     if let Some(admin) = admin {
         tokio_uring::spawn(admin.serve(control.status(), control.log.clone()));
     }
-    let listening =
-        control.workers.plan.listeners.iter().map(|listener| format!("listening on {}", status::url(listener)));
+    let site = control.workers.site();
+    let listening = site.plan.listeners.iter().map(|listener| format!("listening on {}", status::url(listener)));
     for line in listening.chain(["ready".to_owned()]) {
         if control.plan.error_log.is_some() {
             // Whoever started it looks at the terminal, not yet into the file.
@@ -168,7 +168,7 @@ impl Control {
                 log_lines_dropped: log.dropped(),
                 now: SystemTime::now(),
             };
-            let status = status::status(&workers.plan, &workers.stats, process);
+            let status = status::status(&workers.site(), &workers.stats, process);
             serde_json::to_string_pretty(&status).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")) + "\n"
         }
     }

@@ -1,7 +1,7 @@
 //! What `GET /status` answers: the counters of all workers under the names of the plan. Pure: it reads, adds up and names.
 
-use crate::balance::Group;
-use crate::config::plan::{Address, Listener, Plan, Service, Upstream};
+use crate::balance::{Group, Site};
+use crate::config::plan::{Address, Listener, Service};
 use crate::log;
 use crate::proto::reason::Reason;
 use crate::stats::{Counter, ServerStats, Stats, WorkerStats};
@@ -164,9 +164,11 @@ pub struct Process {
     pub now: SystemTime,
 }
 
-/// Reads everything. `plan` is the one that runs: it has the addresses really bound (a port 0 has become another).
-pub fn status(plan: &Plan, stats: &Stats, process: Process) -> Status {
-    let workers: Vec<_> = stats.workers.iter().enumerate().map(|(i, worker)| worker_status(i, worker)).collect();
+/// Reads everything. `site` is what runs: its plan has the addresses really bound (a port 0 has become another).
+pub fn status(site: &Site, stats: &Stats, process: Process) -> Status {
+    let plan = &site.plan;
+    let worker = |(i, worker)| worker_status(i, worker, site);
+    let workers: Vec<_> = stats.workers.iter().enumerate().map(worker).collect();
     let mut totals = Counts::default();
     workers.iter().for_each(|worker| totals.add(&worker.counts));
     let listener = |(i, listener): (usize, &Listener)| {
@@ -182,7 +184,6 @@ pub fn status(plan: &Plan, stats: &Stats, process: Process) -> Status {
             in_flight: sum(|l| &l.in_flight),
         }
     };
-    let upstream = |(i, upstream)| upstream_status(upstream, i, &stats.groups[i], &stats.workers);
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -193,12 +194,13 @@ pub fn status(plan: &Plan, stats: &Stats, process: Process) -> Status {
         log_lines_dropped: process.log_lines_dropped,
         totals,
         listeners: plan.listeners.iter().enumerate().map(listener).collect(),
-        upstreams: plan.upstreams.iter().enumerate().map(upstream).collect(),
+        upstreams: site.groups.iter().map(|group| upstream_status(group)).collect(),
         workers,
     }
 }
 
-fn worker_status(index: usize, worker: &WorkerStats) -> WorkerStatus {
+fn worker_status(index: usize, worker: &WorkerStats, site: &Site) -> WorkerStatus {
+    let members = || site.groups.iter().flat_map(|group| group.entries()).map(|entry| &entry.member);
     let happened = Reason::ALL.iter().map(|reason| (reason.name().to_owned(), worker.errors[reason.index()].get()));
     let counts = Counts {
         connections: worker.connections.get(),
@@ -224,23 +226,22 @@ fn worker_status(index: usize, worker: &WorkerStats) -> WorkerStatus {
         op_slots: worker.op_slots.get(),
         sockets: worker.sockets.get(),
         timers: worker.timers.get(),
-        upstream_idle: worker.servers.iter().flatten().map(|server| server.idle.get()).sum(),
+        upstream_idle: members().map(|member| member.stats(index).idle.get()).sum(),
         panics: worker.panics.get(),
         turns: worker.turns.get(),
     };
     WorkerStatus { worker: index, cpu: worker.cpu.get().copied(), drained: worker.drained.load(Relaxed), counts }
 }
 
-fn upstream_status(upstream: &Upstream, index: usize, group: &Group, workers: &[WorkerStats]) -> UpstreamStatus {
-    let servers = upstream.peers.iter().enumerate().map(|(i, peer)| {
-        let sum = |counter: fn(&ServerStats) -> &Counter| {
-            workers.iter().map(|worker| counter(&worker.servers[index][i]).get()).sum()
-        };
+fn upstream_status(group: &Group) -> UpstreamStatus {
+    let servers = group.entries().iter().map(|entry| {
+        let member = &entry.member;
+        let sum = |counter: fn(&ServerStats) -> &Counter| member.all_stats().iter().map(|s| counter(s).get()).sum();
         ServerStatus {
-            name: peer.name.clone(),
-            addresses: peer.addresses.iter().map(address).collect(),
-            weight: peer.weight,
-            in_flight: group.in_flight(i),
+            name: member.name.clone(),
+            addresses: member.addresses.iter().map(address).collect(),
+            weight: entry.weight(),
+            in_flight: member.in_flight(),
             requests: sum(|s| &s.requests),
             failures: sum(|s| &s.failures),
             connects: sum(|s| &s.connects),
@@ -251,6 +252,7 @@ fn upstream_status(upstream: &Upstream, index: usize, group: &Group, workers: &[
             bytes_out: sum(|s| &s.bytes_out),
         }
     });
+    let upstream = group.upstream();
     UpstreamStatus {
         name: upstream.name.clone(),
         balance: upstream.balance.word().to_owned(),

@@ -59,6 +59,9 @@ reasons! {
     FirstByteTimeout "first_byte_timeout" 504 "The backend did not begin its answer in time.";
     BackendReadTimeout "backend_read_timeout" 504 "The backend stopped in the middle of its answer.";
     BackendSendTimeout "backend_send_timeout" 504 "The backend stopped reading the request.";
+    QueueFull "queue_full" 503 "All servers of this group are busy, and too many requests wait already.";
+    QueueTimeout "queue_timeout" 503 "All servers of this group stayed busy for too long.";
+    ServerDown "server_down" 0 "The server went down, and its sessions with it.";
     NoServer "no_server" 503 "No server of this group can be used.";
     // Ourselves.
     Overloaded "overloaded" 503 "The balancer has no room for another exchange.";

@@ -57,6 +57,8 @@ pub struct ResponseFacts {
     pub content_length: Option<u64>,
     /// The backend's connection may serve another request after this message, provided that no byte follows it.
     pub keep_alive: bool,
+    /// For how many seconds the backend keeps an idle connection, by its own word (`Keep-Alive: timeout=5`, RFC 2068 19.7.1.1).
+    pub keep_alive_timeout: Option<u32>,
     /// 101 to a WebSocket: what follows is a tunnel.
     pub upgrade_websocket: bool,
 }
@@ -83,12 +85,13 @@ impl Response<'_, '_> {
     pub fn inspect(&self, request: &RequestFacts) -> Result<ResponseFacts, Reason> {
         let mut claims = Claims::default();
         let mut options = Options::default();
-        let mut websocket = false;
+        let (mut websocket, mut keep_alive_timeout) = (false, None);
         for field in self.fields {
             let (name, value) = (field.name, field.value);
             match name.len() {
                 7 if is(name, "upgrade") => websocket |= fields::lists(value, "websocket"),
                 10 if is(name, "connection") => options.add(value),
+                10 if is(name, "keep-alive") => keep_alive_timeout = keep_alive_timeout.or_else(|| timeout_of(value)),
                 14 if is(name, "content-length") => claims.content_length(value),
                 17 if is(name, "transfer-encoding") => claims.transfer_encoding(value),
                 _ => {}
@@ -114,9 +117,18 @@ impl Response<'_, '_> {
             body,
             content_length: if let Framing::Length(bytes) = stated { Some(bytes) } else { None },
             keep_alive: !options.close && (is_1_1 || options.keep_alive) && body != Framing::Close && !suspect,
+            keep_alive_timeout,
             upgrade_websocket,
         })
     }
+}
+
+/// The number in `timeout=5, max=100`.
+fn timeout_of(value: &[u8]) -> Option<u32> {
+    let parameters = std::str::from_utf8(value).ok()?.split(',');
+    let mut named = parameters.filter_map(|parameter| parameter.split_once('='));
+    let (_, seconds) = named.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
+    seconds.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 pub mod http;
 pub mod relay;
 pub mod tcp;
+mod tries;
 pub mod tunnel;
 
-use crate::config::plan::Plan;
 use crate::log::{Level, LogSender};
 use crate::ring::{Driver, Owner, Reactor};
 use crate::stats::{ListenerStats, Stats, WorkerStats};
-use crate::upstream::Upstreams;
+use crate::upstream::{Live, Upstreams};
 use http::parking::Parking;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,9 +20,7 @@ use std::time::{Duration, SystemTime};
 pub struct Context<D: Driver> {
     /// Ring, tasks, timers, buffers.
     pub reactor: Reactor<D>,
-    /// What is configured.
-    pub plan: Arc<Plan>,
-    /// Pools and pickers.
+    /// What is configured, pools and pickers.
     pub upstreams: Rc<Upstreams<D>>,
     stats: Arc<Stats>,
     worker: usize,
@@ -38,7 +36,6 @@ impl<D: Driver> Context<D> {
     /// The context of one worker.
     pub fn new(
         reactor: Reactor<D>,
-        plan: Arc<Plan>,
         upstreams: Rc<Upstreams<D>>,
         stats: Arc<Stats>,
         worker: usize,
@@ -46,7 +43,12 @@ impl<D: Driver> Context<D> {
     ) -> Self {
         let (draining, last_owner, date) = (Cell::new(None), Cell::new(0), RefCell::default());
         let parking = Parking::new(&reactor);
-        Self { reactor, plan, upstreams, stats, worker, log, draining, last_owner, parking, date }
+        Self { reactor, upstreams, stats, worker, log, draining, last_owner, parking, date }
+    }
+
+    /// What runs at the moment. Whoever holds it stays with it.
+    pub fn live(&self) -> Rc<Live<D>> {
+        self.upstreams.live()
     }
 
     /// This worker's number.

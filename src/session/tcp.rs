@@ -1,14 +1,15 @@
 //! TCP passthrough for one client connection: a server is chosen, and bytes go both ways until both sides have ended.
 
+use super::tries::Tries;
 use super::tunnel::{self, Ended, Patience};
 use super::{Context, Open, ms};
-use crate::balance::Tried;
+use crate::balance::stable_hash;
 use crate::config::plan::{Service, Tcp};
 use crate::limits::{RESET_FLUSH_MAX, TICK};
 use crate::log::Level;
 use crate::proto::reason::Reason;
 use crate::ring::{Descriptor, Driver, Owner, Socket, Timer};
-use crate::upstream::Picked;
+use crate::upstream::{Live, Picked};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -18,23 +19,26 @@ use std::task::Poll;
 pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) -> impl Future<Output = ()> {
     let (open, client) = (Open::count(cx.clone(), listener), cx.reactor.adopt(descriptor));
     async move {
-        if let Service::Tcp(tcp) = &cx.plan.listeners[listener].service {
+        let live = cx.live();
+        if let Service::Tcp(tcp) = &live.plan.listeners[listener].service {
             cx.listener_stats(listener).requests.add(1);
             cx.stats().requests.add(1);
-            session(&cx, client, tcp).await;
+            session(&cx, client, &live, tcp).await;
         }
         drop(open);
     }
 }
 
-async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, tcp: &Tcp) {
+async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, live: &Live<D>, tcp: &Tcp) {
     let started = cx.reactor.now_ms();
     let owner = cx.next_owner();
-    let peer = client.peer().ok().flatten().map_or("unix:".to_owned(), |address| address.to_string());
+    let address = client.peer().ok().flatten();
+    let peer = address.map_or("unix:".to_owned(), |address| address.to_string());
     client.set_owner(owner);
     // With no idle timeout by default, this is what finds peers that vanished without a word.
     client.keep_alive();
-    let (picked, backend) = match connect(cx, &client, owner, tcp).await {
+    let ip = address.map_or("unix:".to_owned(), |address| address.ip().to_canonical().to_string());
+    let (picked, backend) = match connect(cx, &client, owner, live, tcp, stable_hash(ip.as_bytes())).await {
         Ok(connected) => connected,
         Err(reason) => {
             cx.stats().count_error(reason);
@@ -44,13 +48,12 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, tcp: &Tcp) {
     };
     let patience = Patience { idle: tcp.idle_timeout, client: None, backend: None };
     let Ended { result, moved: [up, down] } =
-        tunnel::run(cx, owner, &client, &backend, Default::default(), patience).await;
+        tunnel::run(cx, owner, &client, &backend, Default::default(), patience, picked.went_down()).await;
     picked.stats().bytes_out.add(up);
     picked.stats().bytes_in.add(down);
-    let server = &cx.plan.upstreams[tcp.upstream].peers[picked.server].name;
     let ended = result.err().map_or("", Reason::name);
     let seconds = (cx.reactor.now_ms() - started) as f64 / 1000.0;
-    let line = format!("tcp from {peer} to {server}: {up} bytes up, {down} down, {seconds:.3} s {ended}");
+    let line = format!("tcp from {peer} to {}: {up} bytes up, {down} down, {seconds:.3} s {ended}", picked.name());
     cx.log(Level::Info, line.trim_end().to_owned());
     match result {
         // Nobody's fault: both sides get FIN behind what was sent.
@@ -58,6 +61,7 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, tcp: &Tcp) {
         Err(reason) => {
             cx.stats().count_error(reason);
             if reason != Reason::ClientGone {
+                // Counted, not held against its health: a database ends sessions for reasons of its own.
                 picked.stats().failures.add(1);
             }
             // A reset goes on to the other side as a reset, behind all that was read before it.
@@ -69,18 +73,18 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, tcp: &Tcp) {
     }
 }
 
-/// Connects to the servers in turn. A client that goes away meanwhile ends it.
+/// Connects to the servers in turn. A client that goes away meanwhile ends it. `key`: for `hash` and `ip_hash`.
 async fn connect<D: Driver>(
     cx: &Context<D>,
     client: &Socket<D>,
     owner: Owner,
+    live: &Live<D>,
     tcp: &Tcp,
+    key: u64,
 ) -> Result<(Picked<D>, Socket<D>), Reason> {
     let timer = cx.reactor.timer();
-    let mut tried = Tried::new();
-    let mut failure = Reason::NoServer;
-    while let Some(picked) = cx.upstreams.pick(tcp.upstream, &tried) {
-        tried.insert(picked.server);
+    let mut tries = Tries::new(cx, live, tcp.upstream, key, &tcp.retry);
+    while let Some(picked) = tries.next(cx, client, &timer).await {
         let connected = {
             let mut connecting = pin!(picked.connect(&timer, ms(tcp.proxy_connect_timeout)));
             poll_fn(|task| match connecting.as_mut().poll(task) {
@@ -91,22 +95,16 @@ async fn connect<D: Driver>(
         };
         match connected {
             Ok(socket) => {
+                picked.succeeded();
                 socket.set_owner(owner);
                 socket.keep_alive();
                 return Ok((picked, socket));
             }
             Err(Reason::ClientGone) => return Err(Reason::ClientGone),
-            Err(reason) => {
-                failure = reason;
-                if reason != Reason::Overloaded {
-                    picked.stats().failures.add(1);
-                }
-                let server = &cx.plan.upstreams[tcp.upstream].peers[picked.server].name;
-                cx.log(Level::Warn, format!("server {server}: {} ({})", reason.text(), reason.name()));
-            }
+            Err(reason) => tries.failed(cx, &picked, reason),
         }
     }
-    Err(failure)
+    Err(tries.failure.0)
 }
 
 /// Resets a connection once its peer has acknowledged what was sent: a reset throws away what the kernel still has.

@@ -54,7 +54,7 @@ pub struct Ended {
 }
 
 /// Relays until both sides have ended, one of them failed, or nothing moved for too long. `early` are bytes received already, from
-/// the client and from the backend.
+/// the client and from the backend. `cut` ends it with `ServerDown`.
 pub async fn run<D: Driver>(
     cx: &Context<D>,
     owner: Owner,
@@ -62,6 +62,7 @@ pub async fn run<D: Driver>(
     backend: &Socket<D>,
     early: [Bytes; 2],
     patience: Patience,
+    cut: impl Future<Output = ()>,
 ) -> Ended {
     let tunnel = Tunnel { cx, owner, last: Cell::new(cx.reactor.now_ms()) };
     let [from_client, from_backend] = early;
@@ -72,6 +73,7 @@ pub async fn run<D: Driver>(
     let down =
         Way { from: backend, to: client, early: from_backend, send_ms: send_ms(patience.client), moved: &moved[1] };
     let (mut up, mut down) = (pin!(tunnel.pump(up)), pin!(tunnel.pump(down)));
+    let mut cut = pin!(cut);
     let (mut up_done, mut down_done, mut failure) = (false, false, None);
     let both = poll_fn(|task| {
         if !up_done && let Poll::Ready(result) = up.as_mut().poll(task) {
@@ -92,6 +94,9 @@ pub async fn run<D: Driver>(
                 Err(Broken::Late) => return Poll::Ready(Err(Reason::ClientTimeout)),
             }
             down_done = true;
+        }
+        if cut.as_mut().poll(task).is_ready() {
+            return Poll::Ready(Err(Reason::ServerDown));
         }
         if up_done && down_done {
             return Poll::Ready(failure.map_or(Ok(()), Err));
@@ -162,7 +167,7 @@ impl<D: Driver> Tunnel<'_, D> {
             if way.early.is_empty() {
                 way.from.readable().await; // an idle tunnel holds no buffer
                 if full >= 2
-                    && self.cx.plan.splice_min.is_some()
+                    && self.cx.live().plan.splice_min.is_some()
                     && let Some(pipe) = self.cx.reactor.take_pipe()
                 {
                     let before = way.moved.get();

@@ -90,7 +90,7 @@ fn of_one_connection(error: &io::Error) -> bool {
 
 /// Begins to serve a connection on this worker, unless it has too many.
 pub(super) fn serve<D: Driver>(cx: &Rc<Context<D>>, descriptor: Descriptor, index: usize) {
-    if cx.stats().connections.get() >= u64::from(cx.plan.worker_connections) {
+    if cx.stats().connections.get() >= u64::from(cx.live().plan.worker_connections) {
         cx.stats().connections_refused.add(1);
         cx.stats().count_error(Reason::TooManyConnections);
         // Once in a while: there may be thousands.
@@ -101,7 +101,7 @@ pub(super) fn serve<D: Driver>(cx: &Rc<Context<D>>, descriptor: Descriptor, inde
         drop(cx.reactor.adopt(descriptor));
         return;
     }
-    match cx.plan.listeners[index].service {
+    match cx.live().plan.listeners[index].service {
         Service::Http(_) => cx.reactor.spawn(http::serve(cx.clone(), descriptor, index)),
         Service::Tcp(_) => cx.reactor.spawn(tcp::serve(cx.clone(), descriptor, index)),
     }

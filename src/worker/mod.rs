@@ -4,6 +4,7 @@ mod accept;
 mod handover;
 mod listen;
 
+use crate::balance::Site;
 use crate::config::plan::{Address, Plan};
 use crate::limits;
 use crate::log::{Level, LogSender};
@@ -18,9 +19,8 @@ use core_affinity::CoreId;
 use handover::Handover;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,9 @@ pub use listen::StartError;
 struct Orders {
     drain: AtomicBool,
     stop: AtomicBool,
+    /// Another site lies in `site`.
+    swap: AtomicBool,
+    site: Mutex<Option<Arc<Site>>>,
 }
 
 struct Handle {
@@ -43,8 +46,7 @@ struct Handle {
 pub struct Workers {
     /// What is counted.
     pub stats: Arc<Stats>,
-    /// What runs, with the addresses really bound.
-    pub plan: Arc<Plan>,
+    site: Mutex<Arc<Site>>,
     handles: Vec<Handle>,
 }
 
@@ -61,19 +63,20 @@ pub fn start(plan: Arc<Plan>, log: LogSender) -> Result<Workers, StartError> {
     let mut bound = (*plan).clone();
     let mut sockets = listen::bind(&mut bound, workers)?;
     let plan = Arc::new(bound);
+    let site = Arc::new(Site::new(plan.clone(), workers, &|_| None, None));
     let stats = Arc::new(Stats::new(&plan, workers));
     let handover = Arc::new(Handover::new(stats.clone(), plan.handover));
     let cpus = core_affinity::get_core_ids().unwrap_or_default();
-    let mut started = Workers { stats: stats.clone(), plan: plan.clone(), handles: Vec::new() };
+    let mut started = Workers { stats: stats.clone(), site: Mutex::new(site.clone()), handles: Vec::new() };
     for worker in 0..workers {
         let listeners: Vec<OwnedFd> = sockets.iter_mut().filter_map(Vec::pop).collect();
         let cpu = (!cpus.is_empty()).then(|| cpus[worker % cpus.len()]);
         let orders = Arc::new(Orders::default());
         let (ready, readiness) = mpsc::channel();
-        let context = (plan.clone(), stats.clone(), log.clone(), orders.clone(), handover.clone());
+        let context = (site.clone(), stats.clone(), log.clone(), orders.clone(), handover.clone());
         let thread = std::thread::Builder::new().name(format!("ringgate-{worker}")).spawn(move || {
-            let (plan, stats, log, orders, handover) = context;
-            run(worker, cpu, plan, stats, log, orders, handover, listeners, ready);
+            let (site, stats, log, orders, handover) = context;
+            run(worker, cpu, site, stats, log, orders, handover, listeners, ready);
         });
         let failed = |error: StartError| {
             listen::unlink(&plan);
@@ -90,14 +93,34 @@ pub fn start(plan: Arc<Plan>, log: LogSender) -> Result<Workers, StartError> {
 }
 
 impl Workers {
+    /// What runs, with the addresses really bound.
+    pub fn site(&self) -> Arc<Site> {
+        self.site.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes over to another site, whose listeners are the present one's. Each worker does so between two turns of its loop.
+    pub fn swap(&self, site: Arc<Site>) {
+        *self.site.lock().unwrap_or_else(PoisonError::into_inner) = site.clone();
+        for Handle { orders, .. } in &self.handles {
+            *orders.site.lock().unwrap_or_else(PoisonError::into_inner) = Some(site.clone());
+        }
+        self.order(|orders| &orders.swap);
+    }
+
+    /// No worker that still runs has a swap before it.
+    pub fn have_swapped(&self) -> bool {
+        let waits = |handle: &Handle| handle.orders.swap.load(Ordering::Acquire) && !handle.thread.is_finished();
+        !self.handles.iter().any(waits)
+    }
+
     /// The addresses really bound, one per listener (port 0 is resolved).
     pub fn addresses(&self) -> Vec<Address> {
-        self.plan.listeners.iter().map(|listener| listener.address.clone()).collect()
+        self.site().plan.listeners.iter().map(|listener| listener.address.clone()).collect()
     }
 
     /// Begins the drain: no new connections but those that wait already; what runs may finish.
     pub fn drain(&self) {
-        listen::unlink(&self.plan);
+        listen::unlink(&self.site().plan);
         self.order(|orders| &orders.drain);
     }
 
@@ -145,7 +168,7 @@ impl Drop for Workers {
 fn run(
     worker: usize,
     cpu: Option<CoreId>,
-    plan: Arc<Plan>,
+    site: Arc<Site>,
     stats: Arc<Stats>,
     log: LogSender,
     orders: Arc<Orders>,
@@ -167,14 +190,14 @@ fn run(
         }
     };
     let reactor = Reactor::new(driver, limits::BUFFERS_SMALL_MAX, limits::BUFFERS_LARGE_MAX);
-    let upstreams = match Upstreams::new(reactor.clone(), &plan, stats.clone(), worker) {
+    let upstreams = match Upstreams::new(reactor.clone(), &site, worker) {
         Ok(upstreams) => Rc::new(upstreams),
         Err(error) => {
             let _ = ready.send(Err(StartError::Upstream(error)));
             return;
         }
     };
-    let cx = Rc::new(Context::new(reactor.clone(), plan, upstreams.clone(), stats.clone(), worker, log.clone()));
+    let cx = Rc::new(Context::new(reactor.clone(), upstreams.clone(), stats.clone(), worker, log.clone()));
     let accepting = Rc::new(std::cell::Cell::new(0));
     for (index, socket) in listeners.into_iter().enumerate() {
         let listener = reactor.listen(Descriptor(socket.into_raw_fd()));
@@ -217,6 +240,9 @@ fn turn_until_done<D: Driver>(
                 cx.log(Level::Error, line);
             }
         }
+        if orders.swap.load(Ordering::Acquire) {
+            swap(cx, orders);
+        }
         if orders.stop.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -227,6 +253,15 @@ fn turn_until_done<D: Driver>(
             }
         }
     }
+}
+
+/// Goes over to the site that was ordered. Requests under way keep the one that they began with.
+fn swap<D: Driver>(cx: &Context<D>, orders: &Orders) {
+    let site = orders.site.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(Err(error)) = site.map(|site| cx.upstreams.swap(&site)) {
+        cx.log(Level::Error, format!("worker {} goes on as before: {error}", cx.worker()));
+    }
+    orders.swap.store(false, Ordering::Release);
 }
 
 fn publish<D: Driver>(cx: &Context<D>, stats: &WorkerStats) {
@@ -258,9 +293,10 @@ mod tests {
         let plan = Arc::new(crate::config::load_str("test.toml", text).expect("a good configuration").plan);
         let reactor = Reactor::new(Scripted::new(1, Faults::default()), 8, 1);
         let stats = Arc::new(Stats::new(&plan, 1));
-        let upstreams = Upstreams::new(reactor.clone(), &plan, stats.clone(), 0).expect("plain addresses");
+        let site = Site::new(plan, 1, &|_| None, None);
+        let upstreams = Upstreams::new(reactor.clone(), &site, 0).expect("plain addresses");
         let (log, lines) = crate::log::channel(Level::Info);
-        let cx = Context::new(reactor.clone(), plan, Rc::new(upstreams), stats.clone(), 0, log);
+        let cx = Context::new(reactor.clone(), Rc::new(upstreams), stats.clone(), 0, log);
         let orders = Arc::new(Orders::default());
         let (late, stop) = (reactor.clone(), orders.clone());
         reactor.spawn(async { panic!("a task of the test") });

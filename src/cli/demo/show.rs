@@ -2,6 +2,7 @@
 
 use super::backends::Backend;
 use super::load;
+use crate::balance::Site;
 use crate::cli::print;
 use crate::cli::table::{Table, grouped, share};
 use crate::config::plan::Plan;
@@ -36,11 +37,12 @@ impl Shown {
 
 /// Prints the introduction and begins to draw.
 pub fn start(workers: &Workers, backends: Vec<Backend>, load: bool) -> Shown {
-    let urls: Vec<_> = workers.plan.listeners.iter().map(status::url).collect();
-    print(&introduction(&workers.plan, workers.stats.workers.len(), &urls.join(", "), load));
+    let site = workers.site();
+    let urls: Vec<_> = site.plan.listeners.iter().map(status::url).collect();
+    print(&introduction(&site.plan, workers.stats.workers.len(), &urls.join(", "), load));
     let (end, ended) = channel();
     let (last, over) = channel::<()>();
-    let view = View { stats: workers.stats.clone(), backends };
+    let view = View { stats: workers.stats.clone(), site, backends };
     let drawing = move || {
         let _last = last; // dropped with the thread's end
         if std::io::stdout().is_terminal() { view.redraw(&ended) } else { view.list(&ended) }
@@ -73,6 +75,7 @@ fn introduction(plan: &Plan, workers: usize, url: &str, load: bool) -> String {
 /// What is looked at.
 struct View {
     stats: Arc<Stats>,
+    site: Arc<Site>,
     backends: Vec<Backend>,
 }
 
@@ -94,8 +97,8 @@ impl View {
     fn look(&self) -> Look {
         let stats = &self.stats;
         let server = |i: usize| {
-            let requests = stats.workers.iter().map(|worker| worker.servers[0][i].requests.get()).sum();
-            (requests, stats.groups[0].in_flight(i))
+            let member = &self.site.groups[0].entries()[i].member;
+            (member.all_stats().iter().map(|stats| stats.requests.get()).sum(), member.in_flight())
         };
         let failures = stats.workers.iter().flat_map(|worker| &worker.errors).map(|count| count.get()).sum();
         Look { servers: (0..self.backends.len()).map(server).collect(), failures }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::plan::{Balance, Http, Peer, Resolver, Retry, Tcp};
+use crate::config::plan::{Balance, Http, Peer, Plan, Resolver, Retry, Tcp, Upstream};
 use std::time::Duration;
 
 fn http() -> Service {
@@ -45,13 +45,17 @@ fn plan() -> Plan {
     }
 }
 
+fn site(workers: usize) -> Site {
+    Site::new(std::sync::Arc::new(plan()), workers, &|_| None, None)
+}
+
 fn process() -> Process {
     Process { state: State::Running, workers_running: 3, log_lines_dropped: 4, now: SystemTime::now() }
 }
 
 #[test]
 fn all_workers_are_added_up_under_the_names_of_the_plan() {
-    let (plan, stats) = (plan(), Stats::new(&plan(), 3));
+    let (site, stats) = (site(3), Stats::new(&plan(), 3));
     for (i, worker) in stats.workers.iter().enumerate() {
         let n = i as u64 + 1; // 1, 2, 3
         worker.cpu.set(i * 2).unwrap();
@@ -61,15 +65,16 @@ fn all_workers_are_added_up_under_the_names_of_the_plan() {
         worker.count_error(Reason::ClientGone);
         worker.listeners[1].requests.add(10 * n);
         worker.listeners[1].connections.add(n);
-        worker.servers[0][1].requests.add(7 * n);
-        worker.servers[0][1].idle.add(n);
-        worker.servers[1][0].failures.add(n);
-        let mut picker = crate::balance::Picker::new(stats.groups[0].clone(), i, 0);
+        let server = |group: usize, server: usize| site.groups[group].entries()[server].member.stats(i);
+        server(0, 1).requests.add(7 * n);
+        server(0, 1).idle.add(n);
+        server(1, 0).failures.add(n);
+        let mut picker = crate::balance::Picker::new(site.groups[0].clone(), i, 0);
         picker.new_turn();
         picker.begin(1);
     }
     stats.workers[2].count_error(Reason::BadChunk);
-    let status = status(&plan, &stats, process());
+    let status = status(&site, &stats, process());
 
     assert_eq!((status.totals.connections, status.totals.requests, status.totals.tasks), (6, 60, 6));
     assert_eq!(status.totals.errors, BTreeMap::from([("client_gone".to_owned(), 3), ("bad_chunk".to_owned(), 1)]));
@@ -97,9 +102,9 @@ fn all_workers_are_added_up_under_the_names_of_the_plan() {
 
 #[test]
 fn the_answer_is_json_that_comes_back_as_it_was() {
-    let (plan, stats) = (plan(), Stats::new(&plan(), 2));
+    let (site, stats) = (site(2), Stats::new(&plan(), 2));
     stats.workers[1].count_error(Reason::Overloaded);
-    let status = status(&plan, &stats, process());
+    let status = status(&site, &stats, process());
     let json = serde_json::to_string_pretty(&status).unwrap();
     assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -46,7 +46,8 @@ pub(super) struct Head {
 
 impl<D: Driver> Answer<'_, '_, '_, D> {
     /// Reads and rewrites the final head; interim ones are passed on. The client's timer holds the deadline. `close` is asked
-    /// when the head is there. The error says whether the backend was silent: whether no byte of an answer came.
+    /// when the head is there. The error says whether the backend was silent: whether no byte of an answer came, or
+    /// none that is HTTP.
     pub(super) async fn read_head(&self, close: impl Fn() -> bool) -> Result<Head, (Reason, bool)> {
         self.await_readable(true).await?; // no buffer is held while the backend thinks
         let mut back = self.client.reservation().take();
@@ -71,7 +72,7 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
                 Err(error) => return Err((io_reason(&error), silent)),
             }
             loop {
-                match self.judge(&back[start..end], &close).map_err(|reason| (reason, false))? {
+                match self.judge(&back[start..end], &close).map_err(|reason| (reason, interims == 0))? {
                     Judged::Partial => break,
                     Judged::Interim { used, out } => {
                         start += used;
@@ -94,7 +95,7 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
                 (start, end) = (0, end - start);
             }
             if end == back.len() {
-                return Err((Reason::ResponseHeadTooLarge, false));
+                return Err((Reason::ResponseHeadTooLarge, interims == 0));
             }
         }
     }

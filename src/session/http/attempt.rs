@@ -4,12 +4,14 @@ use super::answer::{Answer, Head};
 use super::client::Client;
 use super::exchange::Request;
 use super::{Next, report};
+use crate::balance::health::Cause;
 use crate::proto::body::{Decoder, Encoder};
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::ring::{Driver, Elapsed, Lease, Socket};
 use crate::session::ms;
 use crate::session::relay::{self, Appended, Broken, Relay};
+use crate::session::tries::Tries;
 use crate::stats::Counter;
 use crate::upstream::Picked;
 use bytes::{Bytes, BytesMut};
@@ -27,6 +29,8 @@ pub(super) enum Outcome<D: Driver> {
     Upgraded { socket: Socket<D>, early: Bytes },
     /// The request's own fault, found while its body was read.
     Refused(Reason),
+    /// The answer's status asks for another server, and one is chosen.
+    Passed,
     /// No byte of an answer reached the client.
     Failed {
         reason: Reason,
@@ -76,6 +80,8 @@ pub(super) struct Attempt<'x, 'a, D: Driver> {
     request: &'x Request<'a>,
     picked: &'x Picked<D>,
     socket: Socket<D>,
+    /// The server's health knows of this attempt already.
+    judged: Cell<bool>,
 }
 
 impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
@@ -86,7 +92,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         socket: Socket<D>,
     ) -> Self {
         socket.set_owner(client.owner);
-        Self { client, request, picked, socket }
+        Self { client, request, picked, socket, judged: Cell::new(false) }
     }
 
     /// The answer to the client must say close, whatever the backend says. `used`: bytes of the input that are this request's.
@@ -97,11 +103,11 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             || client.requests >= self.request.server.keepalive_requests
     }
 
-    /// `silent`: no byte of an answer came.
+    /// `silent`: no byte of an answer came, or none that is HTTP.
     fn failed(&self, (reason, silent): (Reason, bool), accepted_before: u64, body_read: bool) -> Outcome<D> {
         // RFC 9110 9.2.2: what is not idempotent is sent again only if the backend cannot have seen any of it.
         let unseen = || !self.socket.may_have_sent(accepted_before);
-        let retry = silent && (self.request.facts.idempotent || unseen());
+        let retry = silent && (self.request.repeatable || unseen());
         let stale = retry && matches!(reason, Reason::BackendClosed | Reason::BackendReset);
         // A send that it still holds would keep a buffer of the next attempt.
         self.socket.reset_when_dropped();
@@ -109,7 +115,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
     }
 
     /// Sends the request, whose head is `out[..len]`, and brings the answer back.
-    pub(super) async fn run(self, mut out: Lease, len: usize) -> Outcome<D> {
+    pub(super) async fn run(self, mut out: Lease, len: usize, tries: &Tries<'_, D>) -> Outcome<D> {
         let Request { facts, head, location, .. } = self.request;
         let accepted_before = self.socket.accepted_bytes();
         let raw = &self.client.bytes()[*head..];
@@ -135,13 +141,17 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         }
         if !decoder.is_done() || !first.ended {
             // Boxed, as all that few requests need: a connection's task stays small.
-            return Box::pin(self.stream(decoder, first, most, accepted_before)).await;
+            return Box::pin(self.stream(decoder, first, most, accepted_before, tries)).await;
         }
         let upload = Cell::new(Upload::Done);
         self.client.timer.set(ms(location.proxy_first_byte_timeout));
         let used = head + first.consumed;
         let failure = match self.answer(&upload).read_head(|| self.must_close(used)).await {
             Ok(head) => {
+                if self.judge(&head, tries) && self.request.repeatable && tries.has_another(self.client.cx) {
+                    self.socket.reset_when_dropped(); // the rest of that answer is not wanted
+                    return Outcome::Passed;
+                }
                 let delivered = self.deliver(head, &upload, None).await;
                 return self.conclude(delivered, BodyRead::Input(first.consumed));
             }
@@ -161,6 +171,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         first: Appended,
         most: Option<u64>,
         accepted_before: u64,
+        tries: &Tries<'_, D>,
     ) -> Outcome<D> {
         let Request { facts, head, location, .. } = self.request;
         let raw = &self.client.bytes()[*head..];
@@ -182,14 +193,14 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             read_ms: ms(location.client_body_timeout),
             send_ms: ms(location.proxy_send_timeout),
             most,
-            splice_min: self.client.cx.plan.splice_min,
+            splice_min: self.request.splice_min,
             carried: &carried,
             spill: &mut spill,
             received: &received,
             sent: &self.picked.stats().bytes_out,
             stats: self.client.cx.stats(),
         };
-        let delivered = self.exchange(&self.answer(&upload), &upload, pin!(relay.run())).await;
+        let delivered = self.exchange(&self.answer(&upload), &upload, pin!(relay.run()), tries).await;
         self.client.cx.stats().bytes_in.add(received.get());
         match delivered {
             Err(_) if matches!(upload.get(), Upload::Broken(_)) => {
@@ -217,6 +228,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         answer: &Answer<'x, '_, 'a, D>,
         upload: &Cell<Upload>,
         mut uploading: Uploading<'_>,
+        tries: &Tries<'_, D>,
     ) -> Result<Delivered, (Reason, bool)> {
         self.client.timer.clear(); // the backend's time begins when it has the request
         let head = {
@@ -232,7 +244,20 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             })
             .await?
         };
+        self.judge(&head, tries); // its body is gone: it cannot be sent again whatever the status
         Ok(self.deliver(head, upload, Some(uploading)).await)
+    }
+
+    /// Tells the server's health of an answer; true if its status asks for another server.
+    fn judge(&self, head: &Head, tries: &Tries<'_, D>) -> bool {
+        let status = head.facts.status;
+        let unwanted = tries.is_wanted_after_status(status);
+        // As in nginx: these two say nothing about the server.
+        if unwanted && !matches!(status, 403 | 404) {
+            self.picked.failed(Cause::Status(status));
+            self.judged.set(true);
+        }
+        unwanted
     }
 
     fn poll_upload(&self, uploading: &mut Uploading<'_>, upload: &Cell<Upload>, task: &mut Task<'_>) {
@@ -288,7 +313,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                     read_ms: ms(self.request.location.proxy_read_timeout),
                     send_ms,
                     most: None,
-                    splice_min: client.cx.plan.splice_min,
+                    splice_min: self.request.splice_min,
                     carried,
                     spill: &mut spill,
                     received: &self.picked.stats().bytes_in,
@@ -317,7 +342,8 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         };
         let early = if facts.upgrade_websocket { Some(Bytes::copy_from_slice(&back[start..end])) } else { None };
         let reusable = facts.keep_alive && spill.is_empty() && upload.get() == Upload::Done;
-        Delivered { result, begun: begun.get(), early, close, reusable, until_close: framing == Framing::Close }
+        let (keeps_for, until_close) = (facts.keep_alive_timeout, framing == Framing::Close);
+        Delivered { result, begun: begun.get(), early, close, reusable, keeps_for, until_close }
     }
 
     async fn send_first(&self, out: Lease, len: usize, send_ms: u64) -> Result<(), Broken> {
@@ -329,14 +355,17 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
 
     /// What becomes of both connections.
     fn conclude(self, delivered: Delivered, body: BodyRead) -> Outcome<D> {
-        let Delivered { result, begun, early, close, reusable, until_close } = delivered;
+        let Delivered { result, begun, early, close, reusable, keeps_for, until_close } = delivered;
         let next = match result {
             Ok(()) => {
+                if !self.judged.get() {
+                    self.picked.succeeded();
+                }
                 if let Some(early) = early {
                     return Outcome::Upgraded { socket: self.socket, early };
                 }
                 if reusable && self.client.cx.draining().is_none() {
-                    self.picked.put_idle(self.socket);
+                    self.picked.put_idle(self.socket, keeps_for);
                 }
                 match (close, &body) {
                     (_, BodyRead::Partly) => Next::Linger,
@@ -349,7 +378,9 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                 return Outcome::Failed { reason, stale: false, retry: false, body_read };
             }
             Err(reason) => {
-                self.picked.stats().failures.add(1);
+                if !matches!(reason, Reason::ClientGone | Reason::ClientTimeout) {
+                    self.picked.failed(Cause::Broken(reason));
+                }
                 report(self.client.cx, reason, || format!("{} was cut", self.client.request_line()));
                 match reason {
                     // Without a length only a reset tells the client that there should have been more.
@@ -378,6 +409,8 @@ struct Delivered {
     close: bool,
     /// The backend's connection may serve another request.
     reusable: bool,
+    /// For so many seconds, by its own word.
+    keeps_for: Option<u32>,
     /// The answer's end is the connection's end.
     until_close: bool,
 }

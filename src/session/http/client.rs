@@ -90,9 +90,9 @@ impl<'a, D: Driver> Client<'a, D> {
         Parked { socket, ip, listener: listener as u32, requests, until }
     }
 
-    /// The server that speaks before a name is known.
-    fn default_server(&self) -> &'a Server {
-        self.cx.plan.default_server(self.listener)
+    /// What the server says that speaks before a name is known.
+    fn of_default_server<T>(&self, read: impl FnOnce(&Server) -> T) -> T {
+        read(self.cx.live().plan.default_server(self.listener))
     }
 
     fn has_input(&self) -> bool {
@@ -114,8 +114,10 @@ impl<'a, D: Driver> Client<'a, D> {
         self.input = None;
         self.reservation = None;
         self.pushback = BytesMut::new();
-        let server = self.default_server();
-        let idle_ms = if self.requests == 0 { ms(server.client_header_timeout) } else { ms(server.keepalive_timeout) };
+        let idle_ms = self.of_default_server(|server| match self.requests {
+            0 => ms(server.client_header_timeout),
+            _ => ms(server.keepalive_timeout),
+        });
         self.idle_until = self.cx.reactor.now_ms() + idle_ms;
         self.timer.set(idle_ms.min(limits::PARK_AFTER));
         let mut hurried = false;
@@ -178,7 +180,7 @@ impl<'a, D: Driver> Client<'a, D> {
     pub(super) async fn read_head(&mut self, incomplete: impl Fn(&[u8]) -> Result<(), Reason>) -> HeadRead {
         let timeout = match self.cx.reactor.buffers().pressed() {
             true => limits::CLIENT_HEADER_TIMEOUT_PRESSED,
-            false => ms(self.default_server().client_header_timeout),
+            false => self.of_default_server(|server| ms(server.client_header_timeout)),
         };
         self.timer.set(timeout);
         let mut searched = 0;

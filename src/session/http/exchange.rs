@@ -3,8 +3,8 @@
 use super::attempt::{Attempt, Outcome};
 use super::client::{Client, HeadRead};
 use super::{Context, Next, report};
-use crate::balance::Tried;
-use crate::config::plan::{Location, Server};
+use crate::balance::stable_hash;
+use crate::config::plan::{Balance, Location, Retry, Server};
 use crate::log::Level;
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
@@ -12,11 +12,12 @@ use crate::proto::request::{self, FieldSlots, RequestFacts};
 use crate::proto::rewrite::{self, Forwarding};
 use crate::proto::writer::Writer;
 use crate::ring::{Driver, Lease, Socket};
+use crate::session::tries::Tries;
 use crate::session::{ms, tunnel};
 use crate::stats::WorkerStats;
-use crate::upstream::Picked;
+use crate::upstream::{Live, Picked};
 use bytes::Bytes;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
@@ -27,6 +28,11 @@ pub(super) struct Request<'a> {
     pub(super) head: usize,
     pub(super) server: &'a Server,
     pub(super) location: &'a Location,
+    /// It may be sent to another server although one may have seen it.
+    pub(super) repeatable: bool,
+    /// For `hash` and `ip_hash`.
+    key: u64,
+    pub(super) splice_min: Option<u64>,
 }
 
 /// Why a head gets an error page.
@@ -53,8 +59,9 @@ pub(super) async fn run<D: Driver>(client: &mut Client<'_, D>) -> Next {
         }
         HeadRead::Failed(reason) => return client.refuse(reason, true, false, "").await,
     }
+    let live = client.cx.live();
     let mut out = client.reservation().take();
-    let (request, len) = match prepare(client, &mut out) {
+    let (request, len) = match prepare(client, &live, &mut out) {
         Ok(Some(prepared)) => prepared,
         Ok(None) => return client.refuse(Reason::Internal, true, false, "").await, // its end was found
         Err(refusal) => return refuse(client, refusal).await,
@@ -63,7 +70,7 @@ pub(super) async fn run<D: Driver>(client: &mut Client<'_, D>) -> Next {
     client.cx.stats().requests.add(1);
     client.cx.listener_stats(client.listener).requests.add(1);
     let _running = InFlight::new(client.cx);
-    attempts(client, &request, out, len).await
+    attempts(client, &live, &request, out, len).await
 }
 
 /// Counts a running exchange, also through a panic.
@@ -94,13 +101,17 @@ async fn refuse<D: Driver>(client: &mut Client<'_, D>, refusal: Refusal) -> Next
 }
 
 /// Understands the head in the input and writes the one for the backend into `out`. `None`: it is not whole yet.
-fn prepare<'a, D: Driver>(client: &Client<'a, D>, out: &mut [u8]) -> Result<Option<(Request<'a>, usize)>, Refusal> {
+fn prepare<'a, D: Driver>(
+    client: &Client<'_, D>,
+    live: &'a Live<D>,
+    out: &mut [u8],
+) -> Result<Option<(Request<'a>, usize)>, Refusal> {
     let unknown = |reason| Refusal { reason, known: None };
     let mut slots = FieldSlots::new();
     let Some(parsed) = request::parse(client.bytes(), &mut slots).map_err(unknown)? else { return Ok(None) };
     let (facts, route) = parsed.inspect().map_err(unknown)?;
     let refusal = |reason| Refusal { reason, known: Some((facts, parsed.len)) };
-    let plan = &client.cx.plan;
+    let plan = &live.plan;
     let server = plan.server_for(client.listener, &route.host);
     let location = server.location_for(&route.path).map_err(refusal)?;
     if let (Framing::Length(length), Some(most)) = (facts.body, location.client_max_body_size)
@@ -113,22 +124,38 @@ fn prepare<'a, D: Driver>(client: &Client<'a, D>, out: &mut [u8]) -> Result<Opti
     let mut writer = Writer::new(out);
     rewrite::write_request(&mut writer, &parsed, &facts, &route, &forwarding);
     let len = writer.finish().ok_or_else(|| refusal(Reason::HeadTooLarge))?;
-    Ok(Some((Request { facts, head: parsed.len, server, location }, len)))
+    let Retry { non_idempotent, methods, .. } = &*location.retry;
+    let repeatable = facts.idempotent || *non_idempotent || methods.iter().any(|method| method == parsed.method);
+    let key = key(live, location.upstream, &client.ip);
+    let splice_min = plan.splice_min;
+    Ok(Some((Request { facts, head: parsed.len, server, location, repeatable, key, splice_min }, len)))
+}
+
+/// What `hash` and `ip_hash` go by.
+fn key<D: Driver>(live: &Live<D>, group: usize, ip: &str) -> u64 {
+    match live.plan.upstreams[group].balance {
+        Balance::IpHash => stable_hash(ip.as_bytes()),
+        _ => 0,
+    }
 }
 
 /// Tries servers until one answers. `out[..len]` is the head for the first attempt.
-async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, out: Lease, len: usize) -> Next {
-    let cx = client.cx;
+async fn attempts<D: Driver>(
+    client: &mut Client<'_, D>,
+    live: &Live<D>,
+    request: &Request<'_>,
+    out: Lease,
+    len: usize,
+) -> Next {
     let mut prepared = Some((out, len));
-    let mut tried = Tried::new();
-    let mut failure = (Reason::NoServer, String::new());
-    if cx.upstreams.is_crowded(request.location.upstream) {
+    let location = request.location;
+    let mut tries = Tries::new(client.cx, live, location.upstream, request.key, &location.retry);
+    if client.cx.upstreams.is_crowded(live, request.location.upstream) {
         let detail =
-            format!(", {} holds its share of all exchanges", cx.plan.upstreams[request.location.upstream].name);
+            format!(", {} holds its share of all exchanges", live.plan.upstreams[request.location.upstream].name);
         return give_up(client, request, (Reason::Overloaded, detail), false).await;
     }
-    while let Some(picked) = cx.upstreams.pick(request.location.upstream, &tried) {
-        tried.insert(picked.server);
+    while let Some(picked) = tries.next(client.cx, &client.socket, &client.timer).await {
         loop {
             let (socket, reused) = match take_pooled(&picked, request) {
                 Some(socket) => (socket, true),
@@ -136,15 +163,16 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
                     Ok(socket) => (socket, false),
                     Err(Reason::ClientGone) => return client.refuse(Reason::ClientGone, true, false, "").await,
                     Err(reason) => {
-                        failure = failed(client, request, &picked, reason);
+                        tries.failed(client.cx, &picked, reason);
                         break;
                     }
                 },
             };
-            let Some((out, len)) = prepared.take().or_else(|| again(client)) else {
+            let Some((out, len)) = prepared.take().or_else(|| again(client, live)) else {
                 return client.refuse(Reason::Internal, true, false, "").await;
             };
-            match Attempt::new(client, request, &picked, socket).run(out, len).await {
+            let attempt = Attempt::new(client, request, &picked, socket);
+            match attempt.run(out, len, &tries).await {
                 Outcome::Answered(next, body) => {
                     body.settle(client, request);
                     return next;
@@ -153,25 +181,20 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
                     return Box::pin(upgrade(client, request, picked, socket, early)).await;
                 }
                 Outcome::Refused(reason) => return client.refuse(reason, true, request.facts.is_head, "").await,
+                Outcome::Passed => break, // its answer is one that another server may better
                 Outcome::Failed { reason: Reason::ClientGone, .. } => {
                     return client.refuse(Reason::ClientGone, true, false, "").await;
                 }
                 Outcome::Failed { reason, stale, .. } if reused && stale => {
                     // The backend had closed it: our pool's matter, not the server's fault.
-                    cx.log(
-                        Level::Info,
-                        format!(
-                            "a pooled connection to {} was closed ({})",
-                            name(client, request, &picked),
-                            reason.name()
-                        ),
-                    );
+                    let closed = format!("a pooled connection to {} was closed ({})", picked.name(), reason.name());
+                    client.cx.log(Level::Info, closed);
                     continue;
                 }
                 Outcome::Failed { reason, retry, body_read, .. } => {
-                    failure = failed(client, request, &picked, reason);
+                    tries.failed(client.cx, &picked, reason);
                     if !retry {
-                        return give_up(client, request, failure, body_read).await;
+                        return give_up(client, request, tries.failure, body_read).await;
                     }
                     break;
                 }
@@ -184,7 +207,7 @@ async fn attempts<D: Driver>(client: &mut Client<'_, D>, request: &Request<'_>, 
         Framing::Length(length) => read as u64 >= length,
         _ => false,
     };
-    give_up(client, request, failure, body_read).await
+    give_up(client, request, tries.failure, body_read).await
 }
 
 /// A pooled connection. Before a request that cannot be sent twice, the kernel is asked once more whether it is still open.
@@ -211,30 +234,10 @@ async fn connect<D: Driver>(
     .await
 }
 
-fn again<D: Driver>(client: &Client<'_, D>) -> Option<(Lease, usize)> {
+fn again<D: Driver>(client: &Client<'_, D>, live: &Live<D>) -> Option<(Lease, usize)> {
     let mut out = client.reservation().take();
-    let (_, len) = prepare(client, &mut out).ok()??;
+    let (_, len) = prepare(client, live, &mut out).ok()??;
     Some((out, len))
-}
-
-fn name<'p, D: Driver>(client: &'p Client<'_, D>, request: &Request<'_>, picked: &Picked<D>) -> &'p str {
-    &client.cx.plan.upstreams[request.location.upstream].peers[picked.server].name
-}
-
-fn failed<D: Driver>(
-    client: &Client<'_, D>,
-    request: &Request<'_>,
-    picked: &Picked<D>,
-    reason: Reason,
-) -> (Reason, String) {
-    let server = name(client, request, picked);
-    if reason == Reason::Overloaded {
-        let hint = "descriptors, memory or local ports ran out (ulimit -n, net.ipv4.ip_local_port_range)";
-        return (reason, format!(", connecting to {server}: {hint}"));
-    }
-    picked.stats().failures.add(1);
-    client.cx.log(Level::Warn, format!("server {server}: {} ({})", reason.text(), reason.name()));
-    (reason, format!(", server {server}"))
 }
 
 /// Answers for a backend that did not. The connection is kept only if the request's whole body is in the input.
@@ -271,7 +274,8 @@ async fn upgrade<D: Driver>(
     client.reservation = None;
     let Location { tunnel_timeout: idle, send_timeout, proxy_send_timeout, .. } = *request.location;
     let patience = tunnel::Patience { idle: Some(idle), client: Some(send_timeout), backend: Some(proxy_send_timeout) };
-    let ended = tunnel::run(client.cx, client.owner, &client.socket, &socket, [from_client, early], patience).await;
+    let ended =
+        tunnel::run(client.cx, client.owner, &client.socket, &socket, [from_client, early], patience, pending()).await;
     drop(picked);
     match ended.result {
         Ok(()) => Next::Gone,

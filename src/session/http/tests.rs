@@ -1,6 +1,7 @@
 //! Whole exchanges on the scripted driver: the same code as on io_uring, with a kernel that is as awkward as kernels may be.
 
 use super::serve;
+use crate::balance::Site;
 use crate::config;
 use crate::log;
 use crate::ring::driver::Completion;
@@ -8,7 +9,7 @@ use crate::ring::scripted::{Faults, Scripted};
 use crate::ring::{Descriptor, Reactor};
 use crate::session::Context;
 use crate::stats::Stats;
-use crate::upstream::Upstreams;
+use crate::upstream::{Pick, Upstreams};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -38,11 +39,12 @@ impl House {
         let driver = Scripted::new(seed, faults);
         let reactor = Reactor::new(driver.clone(), 60, 4);
         let stats = Arc::new(Stats::new(&plan, 1));
-        let upstreams = Rc::new(Upstreams::new(reactor.clone(), &plan, stats.clone(), 0).expect("plain addresses"));
+        let upstreams =
+            Rc::new(Upstreams::new(reactor.clone(), &Site::new(plan, 1, &|_| None, None), 0).expect("plain addresses"));
         reactor.spawn(upstreams.clone().tend());
         reactor.spawn(reactor.clone().tidy());
         let (log, _) = log::channel(log::Level::Info);
-        let cx = Rc::new(Context::new(reactor.clone(), plan, upstreams, stats.clone(), 0, log));
+        let cx = Rc::new(Context::new(reactor.clone(), upstreams, stats.clone(), 0, log));
         reactor.spawn(super::parking::tend(cx.clone()));
         Self { driver, reactor, cx, stats }
     }
@@ -101,7 +103,8 @@ impl House {
                 && gauges.sockets == pooled
         });
         assert_eq!(self.reactor.gauges().stale_completions, 0);
-        assert_eq!(self.stats.groups[0].in_flight(0) + self.stats.groups[0].in_flight(1), 0);
+        let live = self.cx.live();
+        assert_eq!(live.groups[0].group().in_flight(0) + live.groups[0].group().in_flight(1), 0);
     }
 }
 
@@ -397,7 +400,9 @@ fn a_client_that_goes_away_ends_the_connecting_too() {
     house.idle(0);
     let errors = &house.stats.workers[0].errors;
     assert_eq!(errors[crate::proto::reason::Reason::ClientGone.index()].get(), 1);
-    assert_eq!(house.stats.workers[0].servers[0][0].connect_failures.get(), 0, "nobody knows how it would have ended");
+    let live = house.cx.live();
+    let server = &live.groups[0].group().entries()[0].member;
+    assert_eq!(server.stats(0).connect_failures.get(), 0, "nobody knows how it would have ended");
 }
 
 #[test]
@@ -499,16 +504,20 @@ fn endless_interim_answers_end() {
 fn one_group_may_not_hold_all_exchanges() {
     let house = House::new(1, Faults::default());
     let text = "[[server]]\nlisten = \"127.0.0.1:8080\"\nlocation.\"/\".proxy_pass = \"http://127.0.0.1:1\"\nlocation.\"/b\".proxy_pass = \"http://127.0.0.1:2\"";
-    let plan = config::load_str("test.toml", text).expect("a good configuration").plan;
-    let stats = Arc::new(Stats::new(&plan, 1));
-    let upstreams = Rc::new(Upstreams::new(house.reactor.clone(), &plan, stats, 0).expect("plain addresses"));
-    let pick = || upstreams.pick(0, &Default::default()).expect("a server");
+    let plan = Arc::new(config::load_str("test.toml", text).expect("a good configuration").plan);
+    let site = Site::new(plan, 1, &|_| None, None);
+    let upstreams = Rc::new(Upstreams::new(house.reactor.clone(), &site, 0).expect("plain addresses"));
+    let live = upstreams.live();
+    let pick = || match upstreams.pick(&live, 0, &Default::default(), 0) {
+        Pick::Server(picked) => picked,
+        Pick::Busy | Pick::None => panic!("no server"),
+    };
     let mut held: Vec<_> = (1..crate::limits::UPSTREAM_EXCHANGES_MAX).map(|_| pick()).collect();
-    assert!(!upstreams.is_crowded(0));
+    assert!(!upstreams.is_crowded(&live, 0));
     held.push(pick());
-    assert!(upstreams.is_crowded(0) && !upstreams.is_crowded(1));
+    assert!(upstreams.is_crowded(&live, 0) && !upstreams.is_crowded(&live, 1));
     held.pop();
-    assert!(!upstreams.is_crowded(0));
+    assert!(!upstreams.is_crowded(&live, 0));
 }
 
 /// A body large enough for splicing goes up in one chunk and comes down with a length, whatever the kernel does on the way; not a byte

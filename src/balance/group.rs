@@ -1,0 +1,218 @@
+//! One generation of a group: its servers, and who of them may be used now.
+
+use super::ServerIndex;
+use super::health::{Cause, Rules, State, Verdict};
+use super::lineage::Lineage;
+use super::member::Member;
+use super::round_robin::Ticket;
+use super::view::View;
+use crate::config::plan::{Address, Balance, Host, Peer, Upstream};
+use crate::limits;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One server and what this generation's configuration says of it.
+#[derive(Debug)]
+pub struct Entry {
+    /// The server itself.
+    pub member: Arc<Member>,
+    /// As configured; several servers share one if a name has several addresses.
+    pub peer: Peer,
+    /// When its failures count.
+    pub rules: Rules,
+    /// The same for the same server in every process and after every restart: for hashing and cookies.
+    pub identity: u64,
+}
+
+impl Entry {
+    fn new(member: Arc<Member>, peer: &Peer, upstream: &Upstream) -> Entry {
+        let address = member.addresses.first().map(address_text).unwrap_or_default();
+        let identity = super::stable_hash(if address.is_empty() { member.name.as_bytes() } else { address.as_bytes() });
+        let rules = Rules::new(peer, upstream.max_fail_rate, upstream.health_check.as_ref());
+        Entry { member, peer: peer.clone(), rules, identity }
+    }
+
+    /// The configured weight, or the operator's.
+    pub fn weight(&self) -> u32 {
+        self.member.overridden().weight.unwrap_or(self.peer.weight).clamp(1, limits::WEIGHT_MAX)
+    }
+
+    /// It may never be used, whatever its health.
+    pub fn is_out(&self) -> bool {
+        self.peer.down || self.member.addresses.is_empty() || self.member.overridden().drained
+    }
+}
+
+fn address_text(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+/// One upstream group as all workers see it.
+#[derive(Debug)]
+pub struct Group {
+    upstream: Upstream,
+    entries: Box<[Entry]>,
+    lineage: Arc<Lineage>,
+    ticket: Ticket,
+    view: Mutex<Arc<View>>,
+}
+
+/// What is known of a name's addresses; `None`: nothing newer than the plan.
+pub type Names<'a> = &'a dyn Fn(&Host) -> Option<Vec<IpAddr>>;
+
+impl Group {
+    /// The group that `upstream` describes. Servers that `before` has, too, are the same ones, with all that is known of them.
+    pub fn new(upstream: &Upstream, workers: usize, names: Names, before: Option<&Group>) -> Group {
+        let lineage = before.map_or_else(|| Arc::new(Lineage::new(workers)), |group| group.lineage.clone());
+        let mut known: Vec<&Entry> = before.map(|group| group.entries.iter().collect()).unwrap_or_default();
+        let mut entries = Vec::new();
+        for peer in &upstream.peers {
+            for addresses in servers_of(peer, names) {
+                let same = |entry: &&Entry| entry.member.name == peer.name && entry.member.addresses == addresses;
+                let member = match known.iter().position(same) {
+                    Some(at) => keep(known.swap_remove(at), peer),
+                    None => Arc::new(Member::new(&lineage, &peer.name, addresses)),
+                };
+                entries.push(Entry::new(member, peer, upstream));
+            }
+        }
+        entries.truncate(limits::SERVERS_MAX);
+        let entries: Box<[Entry]> = entries.into();
+        let view = Mutex::new(Arc::new(View::new(&upstream.balance, &entries, upstream.fail_open, lineage.epoch(), 0)));
+        if before.is_some() {
+            lineage.changed(); // those that wait for a server of the old generation look again
+        }
+        Group { upstream: upstream.clone(), entries, lineage, ticket: Ticket::default(), view }
+    }
+
+    /// A group of servers that have weights and nothing else: for tests, benchmarks and simulations.
+    pub fn plain(balance: Balance, weights: &[u32], workers: usize) -> Group {
+        let peer = |(i, &weight): (usize, &u32)| {
+            let address = Address::Tcp(([127, 0, 0, 1], 1 + i as u16).into());
+            Peer { weight, ..Peer::new(&format!("server-{i}"), vec![address]) }
+        };
+        let peers = weights.iter().enumerate().map(peer).collect();
+        Group::new(&Upstream { balance, ..Upstream::new("plain", peers) }, workers, &|_| None, None)
+    }
+
+    /// As configured.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Its servers.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What its generations share.
+    pub fn lineage(&self) -> &Arc<Lineage> {
+        &self.lineage
+    }
+
+    pub(super) fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// Requests on their way at one server, over all workers.
+    pub fn in_flight(&self, server: ServerIndex) -> u32 {
+        self.entries[server].member.in_flight()
+    }
+
+    /// Who may be used at `now`, made anew if something changed since it was made last.
+    pub fn view(&self, now: u64) -> Arc<View> {
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_current(&view, now) {
+            // First the epoch, then what it counts: a change in between only makes another look necessary.
+            self.entries.iter().for_each(|entry| entry.member.tick(now));
+            let epoch = self.lineage.epoch();
+            *view = Arc::new(View::new(&self.upstream.balance, &self.entries, self.upstream.fail_open, epoch, now));
+        }
+        view.clone()
+    }
+
+    /// Nothing changed since `view` was made.
+    pub fn is_current(&self, view: &View, now: u64) -> bool {
+        view.epoch == self.lineage.epoch() && now < view.until
+    }
+
+    /// Traffic at `server` failed; the caller has counted it already. `random`: for the back-off's jitter.
+    pub fn failed(&self, server: ServerIndex, cause: Cause, now: u64, random: u64) {
+        let Entry { member, rules, .. } = &self.entries[server];
+        member.failed(rules, cause, now, random, || self.may_eject(server));
+    }
+
+    /// A check's verdict on `server`. `answered`: real traffic was answered since the last one.
+    pub fn checked(&self, server: ServerIndex, verdict: Verdict, answered: bool, now: u64) {
+        let Entry { member, rules, .. } = &self.entries[server];
+        member.checked(rules, verdict, answered, now);
+    }
+
+    /// One more may go: `max_ejected` is not reached, and it is not the last unless that is 100 %.
+    fn may_eject(&self, server: ServerIndex) -> bool {
+        let counted = || self.entries.iter().enumerate().filter(|(_, entry)| !entry.is_out());
+        let servers = counted().count();
+        let share = servers * usize::from(self.upstream.max_ejected) / 100;
+        let most = match self.upstream.max_ejected {
+            100.. => servers,
+            0 => 0,
+            _ => share.max(1).min(servers.saturating_sub(1)),
+        };
+        // On probation it does not count as back, or the share would be exceeded by those that fail again.
+        let is_away = |entry: &Entry| entry.member.state() != State::Up;
+        counted().filter(|&(i, entry)| i != server && is_away(entry)).count() < most
+    }
+}
+
+/// The addresses of each server that a configured one turns out to be. A name that stays on this machine is one server with
+/// several doors; without addresses it is one that cannot be used yet.
+fn servers_of(peer: &Peer, names: Names) -> Vec<Vec<Address>> {
+    let resolved = |host: &Host| {
+        let found = names(host)?;
+        Some(found.into_iter().map(|ip| Address::Tcp((ip, host.port).into())).collect::<Vec<_>>())
+    };
+    let addresses = peer.host.as_ref().and_then(resolved).unwrap_or_else(|| peer.addresses.clone());
+    let is_loopback = |address: &Address| matches!(address, Address::Tcp(address) if address.ip().is_loopback());
+    match peer.host.is_none() || addresses.iter().all(is_loopback) {
+        true => vec![addresses],
+        false => addresses.into_iter().map(|address| vec![address]).collect(),
+    }
+}
+
+/// Takes a server over from the generation before. A weight that the file now says otherwise replaces the operator's.
+fn keep(before: &Entry, peer: &Peer) -> Arc<Member> {
+    let member = before.member.clone();
+    let mut overridden = member.overridden();
+    if before.peer.weight != peer.weight && overridden.weight.take().is_some() {
+        member.set_override(overridden);
+    }
+    member
+}
+
+/// The reload's whole result: the plan and the groups that it names, in its order.
+#[derive(Debug)]
+pub struct Site {
+    /// What is configured, with the addresses really bound.
+    pub plan: Arc<crate::config::plan::Plan>,
+    /// One per `Plan::upstreams`.
+    pub groups: Vec<Arc<Group>>,
+}
+
+impl Site {
+    /// The groups of `plan`; those that `before` has by the same name go on.
+    pub fn new(plan: Arc<crate::config::plan::Plan>, workers: usize, names: Names, before: Option<&Site>) -> Site {
+        let group = |upstream: &Upstream| {
+            let before = before.and_then(|site| site.groups.iter().find(|group| group.upstream.name == upstream.name));
+            Arc::new(Group::new(upstream, workers, names, before.map(Arc::as_ref)))
+        };
+        let groups = plan.upstreams.iter().map(group).collect();
+        Site { plan, groups }
+    }
+}
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+//! Who may be used now, and with what weight: made anew when health, weights or servers change, shared by all workers.
+
+use super::group::Entry;
+use super::health::State;
+use super::round_robin;
+use crate::config::plan::Balance;
+use crate::limits::SLOW_START_STEPS;
+
+/// One moment's choice.
+#[derive(Debug)]
+pub struct View {
+    /// The lineage's epoch that it shows.
+    pub(super) epoch: u64,
+    /// When time alone makes it old, in milliseconds.
+    pub(super) until: u64,
+    /// By server; 0: not to be chosen.
+    pub weights: Box<[u32]>,
+    /// Backups while primaries are in use: for requests whose primaries all failed. Weights by server, empty if there are none.
+    pub spare: Box<[u32]>,
+    /// Round robin's order.
+    pub(super) cycle: Box<[u16]>,
+    /// No server is well, and they are used all the same.
+    pub fails_open: bool,
+}
+
+impl View {
+    pub(super) fn new(balance: &Balance, entries: &[Entry], fail_open: bool, epoch: u64, now: u64) -> View {
+        let is_well = |entry: &Entry| matches!(entry.member.state(), State::Up | State::Probation);
+        let slow = entries.iter().any(|entry| slow_start_step(entry, now) < SLOW_START_STEPS);
+        let weight = |entry: &Entry| match slow {
+            true => entry.weight() * slow_start_step(entry, now),
+            false => entry.weight(),
+        };
+        let those = |wanted: &dyn Fn(&Entry) -> bool| -> Box<[u32]> {
+            entries.iter().map(|entry| if !entry.is_out() && wanted(entry) { weight(entry) } else { 0 }).collect()
+        };
+        let primaries = those(&|entry| !entry.peer.backup && is_well(entry));
+        let backups = those(&|entry| entry.peer.backup && is_well(entry));
+        let any = |weights: &[u32]| weights.iter().any(|&weight| weight > 0);
+        let (weights, spare, fails_open) = match (any(&primaries), any(&backups)) {
+            (true, true) => (primaries, backups, false),
+            (true, false) => (primaries, Box::default(), false),
+            (false, true) => (backups, Box::default(), false),
+            (false, false) if fail_open => (those(&|_| true), Box::default(), true),
+            (false, false) => (primaries, Box::default(), false),
+        };
+        let cycle = match balance {
+            Balance::RoundRobin => round_robin::cycle(&weights),
+            _ => Box::default(),
+        };
+        let until = entries.iter().filter_map(|entry| next_change(entry, now)).min().unwrap_or(u64::MAX);
+        View { epoch, until, weights, spare, cycle, fails_open }
+    }
+
+    /// No server at all may be used.
+    pub fn is_empty(&self) -> bool {
+        self.weights.iter().all(|&weight| weight == 0)
+    }
+}
+
+/// How far a server that came back has got: 1 to `SLOW_START_STEPS`.
+fn slow_start_step(entry: &Entry, now: u64) -> u32 {
+    let Some((since, whole)) = slow_start(entry) else { return SLOW_START_STEPS };
+    let step = (now.saturating_sub(since) * u64::from(SLOW_START_STEPS) / whole + 1).min(u64::from(SLOW_START_STEPS));
+    step as u32
+}
+
+/// When it came back, and how long it takes to get its whole share, in milliseconds.
+fn slow_start(entry: &Entry) -> Option<(u64, u64)> {
+    let whole = entry.peer.slow_start?.as_millis() as u64;
+    Some((entry.member.look(|health| health.up_since())?, whole.max(1)))
+}
+
+/// When time alone changes something about it.
+fn next_change(entry: &Entry, now: u64) -> Option<u64> {
+    let health = entry.member.look(|health| health.next_change());
+    let step = slow_start(entry).and_then(|(since, whole)| {
+        let step = slow_start_step(entry, now);
+        (step < SLOW_START_STEPS).then(|| since + (u64::from(step) * whole).div_ceil(u64::from(SLOW_START_STEPS)))
+    });
+    [health, step].into_iter().flatten().map(|at| at.max(now + 1)).min()
+}

@@ -1,0 +1,182 @@
+//! Which servers one request or session tries, in which order, and when it is enough: the policy's next server, the number of tries,
+//! the time, the group's retry budget, and the queue where all are busy.
+
+use super::{Context, ms};
+use crate::balance::Tried;
+use crate::balance::health::Cause;
+use crate::config::plan::Retry;
+use crate::log::Level;
+use crate::proto::reason::Reason;
+use crate::ring::{Driver, Elapsed, Socket, Timer};
+use crate::upstream::{Live, Pick, Picked, Pools};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// The tries of one request or session.
+pub(super) struct Tries<'a, D: Driver> {
+    live: &'a Live<D>,
+    group: usize,
+    /// For `hash` and `ip_hash`.
+    key: u64,
+    retry: &'a Retry,
+    tried: Tried,
+    count: u32,
+    began: u64,
+    /// Why the last one failed, and what the log says besides.
+    pub(super) failure: (Reason, String),
+    /// Chosen already, for an answer that is thrown away.
+    next: RefCell<Option<Picked<D>>>,
+}
+
+impl<'a, D: Driver> Tries<'a, D> {
+    pub(super) fn new(cx: &Context<D>, live: &'a Live<D>, group: usize, key: u64, retry: &'a Retry) -> Self {
+        live.groups[group].count_request();
+        Self {
+            live,
+            group,
+            key,
+            retry,
+            tried: Tried::new(),
+            count: 0,
+            began: cx.reactor.now_ms(),
+            failure: (Reason::NoServer, String::new()),
+            next: RefCell::new(None),
+        }
+    }
+
+    fn pools(&self) -> &'a Rc<Pools<D>> {
+        &self.live.groups[self.group]
+    }
+
+    /// The next server to try; `None` when it is enough: `failure` says why. Waits only while all are busy; a client that goes
+    /// away meanwhile is a failure, too.
+    pub(super) async fn next(&mut self, cx: &Context<D>, client: &Socket<D>, timer: &Timer) -> Option<Picked<D>> {
+        let chosen = self.next.take();
+        let picked = match chosen {
+            Some(picked) => Some(picked),
+            None if self.count > 0 && !self.may_go_on(cx, self.is_wanted_after(self.failure.0)) => None,
+            None => match self.pick(cx) {
+                Pick::Server(picked) => Some(picked),
+                Pick::None => None,
+                Pick::Busy => Box::pin(self.queue(cx, client, timer)).await,
+            },
+        }?;
+        self.tried.insert(picked.server);
+        self.count += 1;
+        Some(picked)
+    }
+
+    fn pick(&self, cx: &Context<D>) -> Pick<D> {
+        cx.upstreams.pick(self.live, self.group, &self.tried, self.key)
+    }
+
+    /// One more is allowed; takes it from the budget.
+    fn may_go_on(&self, cx: &Context<D>, wanted: bool) -> bool {
+        let Retry { tries, within, .. } = self.retry;
+        let in_time = within.is_none_or(|within| cx.reactor.now_ms() < self.began + ms(within));
+        wanted && (*tries == 0 || self.count < *tries) && in_time && self.pools().may_retry()
+    }
+
+    /// The configuration wants another server to be tried after this.
+    fn is_wanted_after(&self, reason: Reason) -> bool {
+        match reason {
+            Reason::ConnectTimeout
+            | Reason::FirstByteTimeout
+            | Reason::BackendReadTimeout
+            | Reason::BackendSendTimeout => self.retry.timeout,
+            Reason::BadResponse | Reason::ResponseHeadTooLarge => self.retry.invalid_header,
+            _ => self.retry.error,
+        }
+    }
+
+    /// An answer after which another server shall be tried, as far as its status goes.
+    pub(super) fn is_wanted_after_status(&self, status: u16) -> bool {
+        self.retry.statuses.contains(&status)
+    }
+
+    /// Chooses that other server now: without one the answer is better than none.
+    pub(super) fn has_another(&self, cx: &Context<D>) -> bool {
+        if !self.may_go_on(cx, true) {
+            return false;
+        }
+        let Pick::Server(picked) = self.pick(cx) else { return false };
+        *self.next.borrow_mut() = Some(picked);
+        true
+    }
+
+    /// A try failed.
+    pub(super) fn failed(&mut self, cx: &Context<D>, picked: &Picked<D>, reason: Reason) {
+        let server = picked.name();
+        if reason == Reason::Overloaded {
+            let hint = "descriptors, memory or local ports ran out (ulimit -n, net.ipv4.ip_local_port_range)";
+            self.failure = (reason, format!(", connecting to {server}: {hint}"));
+            return;
+        }
+        picked.failed(Cause::Broken(reason));
+        cx.log(Level::Warn, format!("server {server}: {} ({})", reason.text(), reason.name()));
+        self.failure = (reason, format!(", server {server}"));
+    }
+
+    /// Waits in the group's queue until a server has room.
+    async fn queue(&mut self, cx: &Context<D>, client: &Socket<D>, timer: &Timer) -> Option<Picked<D>> {
+        let pools = self.pools();
+        let upstream = pools.group().upstream();
+        let queue = &pools.group().lineage().queue;
+        timer.set(ms(upstream.queue_timeout));
+        let mut again = false;
+        loop {
+            let Some(place) = queue.join(upstream.queue as usize, again) else {
+                self.failure = (Reason::QueueFull, format!(", {} wait for {} already", queue.len(), upstream.name));
+                return None;
+            };
+            // A permit may have been given back just before. Those behind others wait for their turn.
+            if !place.is_first() || matches!(self.look(cx), Look::Busy) {
+                let waited = timer.before_deadline(poll_fn(|task| match place.poll_called(task) {
+                    Poll::Ready(()) => Poll::Ready(true),
+                    Poll::Pending => client.poll_failed(task).map(|()| false),
+                }));
+                match waited.await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.failure = (Reason::ClientGone, String::new());
+                        return None;
+                    }
+                    Err(Elapsed) => {
+                        self.failure = (Reason::QueueTimeout, format!(", waiting for {}", upstream.name));
+                        return None;
+                    }
+                }
+                self.look(cx);
+            }
+            // The call is used up, also if another was faster.
+            place.served();
+            match self.next.take() {
+                Some(picked) => return Some(picked),
+                None if matches!(self.look(cx), Look::Busy) => again = true,
+                None => return self.next.take(),
+            }
+        }
+    }
+
+    fn look(&self, cx: &Context<D>) -> Look {
+        if self.next.borrow().is_some() {
+            return Look::Found;
+        }
+        match self.pick(cx) {
+            Pick::Server(picked) => {
+                *self.next.borrow_mut() = Some(picked);
+                Look::Found
+            }
+            Pick::Busy => Look::Busy,
+            Pick::None => Look::None,
+        }
+    }
+}
+
+enum Look {
+    Found,
+    Busy,
+    None,
+}

@@ -1,0 +1,191 @@
+//! A server chosen for one attempt.
+
+use super::pool::Peer;
+use super::{Pools, Upstreams};
+use crate::balance::health::{Cause, State};
+use crate::balance::{Picker, ServerIndex};
+use crate::proto::reason::Reason;
+use crate::ring::{Driver, Elapsed, Socket, Timer};
+use crate::stats::ServerStats;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+
+/// What asking for a server comes to.
+pub enum Pick<D: Driver> {
+    /// This one.
+    Server(Picked<D>),
+    /// All that could be used are at their `max_conns`: wait.
+    Busy,
+    /// None is left.
+    None,
+}
+
+/// A server chosen for one attempt; counted in flight until dropped.
+pub struct Picked<D: Driver> {
+    upstreams: Rc<Upstreams<D>>,
+    pools: Rc<Pools<D>>,
+    peer: Rc<Peer<D>>,
+    /// Its position in the group.
+    pub server: ServerIndex,
+    /// It holds one of the server's `max_conns`.
+    permit: bool,
+    /// It is the one request that a server on probation gets.
+    trial: bool,
+}
+
+impl<D: Driver> Pools<D> {
+    /// It is at its `max_conns`.
+    pub(super) fn is_full(&self, server: ServerIndex) -> bool {
+        let entry = &self.group.entries()[server];
+        entry.peer.max_conns.is_some_and(|most| entry.member.held() >= most)
+    }
+}
+
+impl<D: Driver> Picked<D> {
+    /// Lets a request in at `server`, if there is room.
+    pub(super) fn admit(
+        upstreams: &Rc<Upstreams<D>>,
+        pools: &Rc<Pools<D>>,
+        picker: &Picker,
+        server: ServerIndex,
+    ) -> Option<Self> {
+        let entry = &pools.group.entries()[server];
+        let permit = match entry.peer.max_conns {
+            Some(most) if !entry.member.acquire(most) => return None,
+            most => most.is_some(),
+        };
+        let trial = entry.member.state() == State::Probation;
+        if trial && !entry.member.begin_trial() {
+            if permit {
+                entry.member.release();
+            }
+            return None;
+        }
+        picker.begin(server);
+        pools.running.set(pools.running.get() + 1);
+        let (upstreams, pools, peer) = (upstreams.clone(), pools.clone(), pools.peers[server].clone());
+        peer.member.stats(upstreams.worker).requests.add(1);
+        Some(Self { upstreams, pools, peer, server, permit, trial })
+    }
+
+    /// This worker's counters of the server.
+    pub fn stats(&self) -> &ServerStats {
+        self.peer.member.stats(self.upstreams.worker)
+    }
+
+    /// As configured, for people.
+    pub fn name(&self) -> &str {
+        &self.peer.member.name
+    }
+
+    /// A pooled connection that is open and silent as far as this turn knows.
+    pub fn take_idle(&self) -> Option<Socket<D>> {
+        let found = self.peer.take(self.upstreams.worker, self.upstreams.reactor.now_ms());
+        if found.is_some() {
+            self.stats().reused.add(1);
+        }
+        found
+    }
+
+    /// Puts a connection back whose last exchange ended well. `keeps_for`: for how many seconds the server said that it keeps it.
+    pub fn put_idle(&self, socket: Socket<D>, keeps_for: Option<u32>) {
+        if let Some(seconds) = keeps_for {
+            self.peer.told(seconds);
+        }
+        let Upstreams { watcher, worker, reactor, .. } = &*self.upstreams;
+        self.peer.put(socket, self.pools.keepalive, *watcher, *worker, reactor.now_ms());
+    }
+
+    /// The attempt failed by the server's fault: counted, and judged by its health.
+    pub fn failed(&self, cause: Cause) {
+        self.stats().failures.add(1);
+        let reactor = &self.upstreams.reactor;
+        self.pools.group.failed(self.server, cause, reactor.now_ms(), reactor.random());
+    }
+
+    /// The server did what it should.
+    pub fn succeeded(&self) {
+        self.peer.member.succeeded(self.upstreams.reactor.now_ms());
+    }
+
+    /// Waits until the server is found to have gone down, if sessions end with it; else for ever.
+    pub async fn went_down(&self) {
+        if !self.pools.group.upstream().close_on_down {
+            return std::future::pending().await;
+        }
+        let mut watch = Watch { peer: &self.peer, downs: self.peer.downs(), row: None };
+        poll_fn(|task| watch.peer.poll_down(watch.downs, &mut watch.row, task)).await
+    }
+
+    /// Connects, trying all addresses of the server in turn, within `ms` milliseconds in all.
+    pub async fn connect(&self, timer: &Timer, ms: u64) -> Result<Socket<D>, Reason> {
+        let peer = &self.peer;
+        timer.set(ms);
+        let mut reason = Reason::ConnectFailed;
+        for step in 0..peer.addresses.len() {
+            let at = (peer.last_good.get() + step) % peer.addresses.len();
+            let connecting = Socket::connect(&self.upstreams.reactor, &peer.addresses[at]);
+            match timer.before_deadline(connecting).await {
+                Ok(Ok(socket)) => {
+                    peer.last_good.set(at);
+                    self.stats().connects.add(1);
+                    return Ok(socket);
+                }
+                Ok(Err(error)) => reason = connect_reason(&error),
+                Err(Elapsed) => {
+                    reason = Reason::ConnectTimeout;
+                    break;
+                }
+            }
+        }
+        if reason != Reason::Overloaded {
+            self.stats().connect_failures.add(1);
+        }
+        Err(reason)
+    }
+}
+
+/// Leaves nothing behind when the session ends first.
+struct Watch<'p, D: Driver> {
+    peer: &'p Peer<D>,
+    downs: u32,
+    row: Option<usize>,
+}
+
+impl<D: Driver> Drop for Watch<'_, D> {
+    fn drop(&mut self) {
+        if let Some(row) = self.row {
+            self.peer.forget(row, self.downs);
+        }
+    }
+}
+
+impl<D: Driver> Drop for Picked<D> {
+    fn drop(&mut self) {
+        self.pools.picker.borrow().end(self.server);
+        self.pools.running.set(self.pools.running.get() - 1);
+        if self.trial {
+            self.peer.member.end_trial();
+        }
+        if self.permit {
+            self.peer.member.release();
+        }
+    }
+}
+
+/// This machine ran out of something: no server is to blame.
+fn is_ours(error: &io::Error) -> bool {
+    let short = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|errno| short.contains(&errno))
+}
+
+fn connect_reason(error: &io::Error) -> Reason {
+    match error.kind() {
+        // A unix socket that nobody made, or whose server died, is refused just as a closed port is.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Reason::ConnectRefused,
+        io::ErrorKind::TimedOut => Reason::ConnectTimeout,
+        _ if is_ours(error) => Reason::Overloaded,
+        _ => Reason::ConnectFailed,
+    }
+}

@@ -1,0 +1,205 @@
+//! One server as one worker sees it: its idle connections, how long they last, and who wants to know when it goes down.
+
+use crate::balance::Member;
+use crate::balance::health::State;
+use crate::config::plan::Address;
+use crate::limits::{IDLE_CLOSE_MIN, IDLE_LIMIT_FORGOTTEN};
+use crate::ring::sockaddr::KernelAddress;
+use crate::ring::{Driver, Socket, SocketId, Watcher};
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+struct Idle<D: Driver> {
+    socket: Socket<D>,
+    /// When it was put here, in milliseconds.
+    since: u64,
+}
+
+/// See the head of this file.
+pub(super) struct Peer<D: Driver> {
+    pub(super) member: Arc<Member>,
+    /// Its row in `Upstreams::peers`.
+    tag: u32,
+    pub(super) addresses: Vec<KernelAddress>,
+    /// The address that worked last: `localhost` may have one that refuses.
+    pub(super) last_good: Cell<usize>,
+    /// Oldest first; the newest is used next, so that the surplus grows old and goes.
+    idle: RefCell<Vec<Idle<D>>>,
+    /// It left the plan: nothing is pooled any more.
+    retired: Cell<bool>,
+    /// How long the last idle connection had been idle when the server closed it.
+    closed_after: Cell<Option<u64>>,
+    /// When an idle limit was learned from that.
+    learned_at: Cell<Option<u64>>,
+    /// How often it went down, whether it is, and the tasks of sessions that end then.
+    downs: Cell<u32>,
+    is_down: Cell<bool>,
+    watching: RefCell<Slab<Waker>>,
+}
+
+impl<D: Driver> Peer<D> {
+    pub(super) fn new(member: Arc<Member>, tag: u32) -> io::Result<Self> {
+        let kernel = |address: &Address| match address {
+            Address::Tcp(address) => Ok(KernelAddress::tcp(*address)),
+            Address::Unix(path) => KernelAddress::unix(path),
+        };
+        let addresses = member.addresses.iter().map(kernel).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self {
+            member,
+            tag,
+            addresses,
+            last_good: Cell::new(0),
+            idle: RefCell::default(),
+            retired: Cell::new(false),
+            closed_after: Cell::new(None),
+            learned_at: Cell::new(None),
+            downs: Cell::new(0),
+            is_down: Cell::new(false),
+            watching: RefCell::default(),
+        })
+    }
+
+    fn count_idle(&self, worker: usize) {
+        self.member.stats(worker).idle.set(self.idle.borrow().len() as u64);
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// A connection that is open, silent as far as this turn knows, and not so old that the server may be about to close it.
+    pub(super) fn take(&self, worker: usize, now: u64) -> Option<Socket<D>> {
+        let limit = self.member.idle_limit().unwrap_or(u64::MAX);
+        let mut idle = self.idle.borrow_mut();
+        let found = loop {
+            let Some(Idle { socket, since }) = idle.pop() else { break None };
+            if now.saturating_sub(since) >= limit {
+                idle.clear(); // the others are older still
+                break None;
+            }
+            if socket.seems_quiet() {
+                socket.unwatch();
+                break Some(socket);
+            }
+        };
+        drop(idle);
+        self.count_idle(worker);
+        found
+    }
+
+    /// Takes a connection whose last exchange ended well, unless it is not silent or there are `most` already and none is older.
+    pub(super) fn put(&self, socket: Socket<D>, most: usize, watcher: Watcher, worker: usize, now: u64) {
+        if most == 0 || self.retired.get() || !socket.seems_quiet() {
+            return;
+        }
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() >= most {
+            idle.remove(0); // the oldest goes: its server will close it first
+        }
+        socket.set_owner(0);
+        socket.watch(watcher, self.tag);
+        idle.push(Idle { socket, since: now });
+        drop(idle);
+        self.count_idle(worker);
+    }
+
+    /// There is news of a pooled connection.
+    pub(super) fn stirred(&self, id: SocketId, watcher: Watcher, worker: usize, now: u64) {
+        let mut idle = self.idle.borrow_mut();
+        let Some(at) = idle.iter().rposition(|i| i.socket.id() == id) else { return };
+        if idle[at].socket.seems_quiet() {
+            // Old news: of bytes that were read before the connection came here.
+            idle[at].socket.watch(watcher, self.tag);
+            return;
+        }
+        let closed = idle.remove(at);
+        drop(idle);
+        self.count_idle(worker);
+        self.learn(now.saturating_sub(closed.since), now);
+    }
+
+    /// The server closed a connection after so many milliseconds of idleness. When two in a row agree that is its idle timeout;
+    /// one alone, or many of different ages at once, may be a restart.
+    fn learn(&self, age: u64, now: u64) {
+        if age < IDLE_CLOSE_MIN {
+            return;
+        }
+        let before = self.closed_after.replace(Some(age));
+        if let Some(before) = before.filter(|before| before.abs_diff(age) <= age / 4) {
+            self.member.set_idle_limit(Some(before.min(age) * 4 / 5));
+            self.learned_at.set(Some(now));
+        }
+    }
+
+    /// The server said how long it keeps an idle connection (`Keep-Alive: timeout=5`).
+    pub(super) fn told(&self, seconds: u32) {
+        self.member.set_idle_limit(Some(u64::from(seconds) * 800));
+        self.learned_at.set(None);
+    }
+
+    /// Closes what is idle for too long.
+    pub(super) fn expire(&self, keepalive_ms: u64, worker: usize, now: u64) {
+        if self.learned_at.get().is_some_and(|at| at + IDLE_LIMIT_FORGOTTEN <= now) {
+            self.learned_at.set(None);
+            self.member.set_idle_limit(None);
+        }
+        let limit = self.member.idle_limit().unwrap_or(u64::MAX).min(keepalive_ms);
+        let mut idle = self.idle.borrow_mut();
+        let old = idle.partition_point(|i| i.since.saturating_add(limit) <= now);
+        if old > 0 {
+            idle.drain(..old);
+            drop(idle);
+            self.count_idle(worker);
+        }
+    }
+
+    /// Closes all.
+    pub(super) fn clear(&self, worker: usize) {
+        self.idle.borrow_mut().clear();
+        self.count_idle(worker);
+    }
+
+    /// It left the plan.
+    pub(super) fn retire(&self, worker: usize) {
+        self.retired.set(true);
+        self.clear(worker);
+    }
+
+    /// Wakes the sessions that end with it if it went down since the last look.
+    pub(super) fn look_for_down(&self) {
+        let is_down = matches!(self.member.state(), State::Down | State::Ejected);
+        if is_down && !self.is_down.replace(is_down) {
+            self.downs.set(self.downs.get() + 1);
+            let watching = std::mem::take(&mut *self.watching.borrow_mut());
+            watching.into_iter().for_each(|(_, waker)| waker.wake());
+        }
+        self.is_down.set(is_down);
+    }
+
+    pub(super) fn downs(&self) -> u32 {
+        self.downs.get()
+    }
+
+    /// Ready when it went down since `downs` was read. `row`: where the caller's waker is kept between calls.
+    pub(super) fn poll_down(&self, downs: u32, row: &mut Option<usize>, task: &mut Context<'_>) -> Poll<()> {
+        if self.downs.get() != downs {
+            return Poll::Ready(());
+        }
+        let mut watching = self.watching.borrow_mut();
+        match row.and_then(|row| watching.get_mut(row)) {
+            Some(waker) => waker.clone_from(task.waker()),
+            None => *row = Some(watching.insert(task.waker().clone())),
+        }
+        Poll::Pending
+    }
+
+    /// The caller of `poll_down` wants to know no more.
+    pub(super) fn forget(&self, row: usize, downs: u32) {
+        if self.downs.get() == downs {
+            self.watching.borrow_mut().try_remove(row);
+        }
+    }
+}
