@@ -86,7 +86,24 @@ fn a_dead_server_is_ejected_says_why_and_comes_back() {
     assert!(backends[1].got() > got);
 }
 
-/// The same seen by the server: it takes connections, which is all that looking from outside can tell, and breaks them.
+/// Killed in the midst of answers it is broken first and refuses then; it is used again as soon as if it had refused from the start.
+#[test]
+fn a_server_killed_under_load_is_used_again_soon() {
+    let backends = backends(3);
+    let ringgate = before(&backends, "", "");
+    let load = Load::start(ringgate.place(), GETS);
+    load.expect_more(200);
+    backends[0].tell("delay 300");
+    wait_until("all are at a", || backends[0].report().under_way >= 4);
+    backends[0].kill();
+    wait_until("a is ejected", || state(&ringgate, &backends[0]).0 == "ejected");
+    backends[0].revive();
+    let got = backends[0].got();
+    wait_until_within(Duration::from_secs(6), "a is used again", || backends[0].got() > got);
+    expect_good(&load.finish(10), "killed and revived");
+}
+
+/// What looks well from outside is not: it takes connections, which is all that looking from outside can tell, and breaks them.
 #[test]
 fn a_server_that_breaks_all_connections_is_hardly_tried() {
     let backends = backends(3);
