@@ -186,6 +186,8 @@ pub const DOWN_LOOK_INTERVAL: u64 = 250;
 pub const IDLE_CLOSE_MIN: u64 = 100;
 /// An idle timeout that was learned from closes is forgotten after this time: the server may have been restarted with another.
 pub const IDLE_LIMIT_FORGOTTEN: u64 = 600_000;
+/// A worker goes over to another plan between two turns of its loop; one that does not come to that is stuck.
+pub const SWAP_TIMEOUT: u64 = 10_000;
 /// From SIGTERM to the end, whatever still runs.
 pub const SHUTDOWN_TIMEOUT_DEFAULT: u64 = 30_000;
 /// Idle client connections after SIGTERM: a request that comes within is answered with `Connection: close`.

@@ -291,8 +291,6 @@ fn signals_for_what_is_not_built_are_ignored_and_sigquit_drains() {
     let place = Place::new(backend(Duration::ZERO), "");
     let mut running = Running::start(&mut place.run());
     let address = running.address();
-    running.signal("HUP");
-    running.log("SIGHUP is ignored");
     running.signal("USR1");
     running.log("SIGUSR1 is ignored");
     running.signal("USR2"); // nginx's word for an upgrade: it must not kill

@@ -37,6 +37,19 @@ impl Entry {
         self.member.overridden().weight.unwrap_or(self.peer.weight).clamp(1, limits::WEIGHT_MAX)
     }
 
+    /// Its addresses as text.
+    pub fn addresses(&self) -> impl Iterator<Item = String> {
+        self.member.addresses.iter().map(address_text)
+    }
+
+    /// For people: the configured name, and the address where that does not say it.
+    pub fn shown(&self) -> String {
+        match &*self.addresses().collect::<Vec<_>>() {
+            [address] if *address != self.member.name => format!("{} ({address})", self.member.name),
+            _ => self.member.name.clone(),
+        }
+    }
+
     /// It may never be used, whatever its health.
     pub fn is_out(&self) -> bool {
         self.peer.down || self.member.addresses.is_empty() || self.member.overridden().drained

@@ -51,7 +51,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Err(errors) => return fail(format_args!("the demo cannot be run:\n{errors}")),
     };
     // Only what goes wrong is logged: the table has the terminal.
-    serve(plan, Level::Warn, move |workers| begin(workers, &arguments, backends))
+    serve(plan, None, Level::Warn, move |workers| begin(workers, &arguments, backends))
 }
 
 /// Shows the introduction, starts table and load; what it returns ends both.

@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments, form: Form) -> ExitCode {
         Err(errors) => return fail(format_args!("this cannot be run:\n{errors}")),
     };
     loaded.warnings.iter().for_each(|warning| tell(warning.trim_end()));
-    serve(loaded.plan, Level::Info, |workers| {
+    serve(loaded.plan, None, Level::Info, |workers| {
         let plan = &workers.site().plan;
         let upstream = &plan.upstreams[0];
         let listening: Vec<_> = plan.listeners.iter().map(status::url).collect();

@@ -1,11 +1,13 @@
 //! The command line: one file per subcommand, and every message that a person reads.
 
+mod ask;
 pub mod check;
 pub mod demo;
 mod doctor;
 mod fileless;
 pub mod init;
 pub mod locate;
+mod operate;
 mod proxy;
 mod run;
 mod sockets;
@@ -50,6 +52,14 @@ enum Command {
     Demo(demo::Arguments),
     /// Show what a running ringgate does
     Status(status::Arguments),
+    /// Load the configuration again, all or nothing; connections stay
+    Reload(operate::Reload),
+    /// Give a server nothing new; what runs there may finish
+    Drain(operate::One),
+    /// Use a drained server again
+    Undrain(operate::One),
+    /// Give a server another weight until the next restart
+    Weight(operate::Weight),
     /// Examine this host: can ringgate run, how well, and what would mend it
     Doctor(doctor::Arguments),
 }
@@ -71,6 +81,10 @@ pub fn main() -> ExitCode {
         Command::Tcp(arguments) => tcp::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Reload(arguments) => operate::reload(&arguments),
+        Command::Drain(arguments) => operate::drain(&arguments, false),
+        Command::Undrain(arguments) => operate::drain(&arguments, true),
+        Command::Weight(arguments) => operate::weight(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     }
 }
@@ -87,13 +101,14 @@ fn fail(message: impl std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Runs until a signal; returns only if that cannot be, having said why and what mends it.
-fn serve<D>(plan: Plan, least: Level, on_ready: impl FnOnce(&Workers) -> D) -> ExitCode
+/// Runs until a signal; returns only if that cannot be, having said why and what mends it. `file` is what a
+/// reload loads.
+fn serve<D>(plan: Plan, file: Option<PathBuf>, least: Level, on_ready: impl FnOnce(&Workers) -> D) -> ExitCode
 where
     D: FnOnce() + 'static,
 {
     let workers = worker::count(&plan);
-    fail(doctor::explain(control::run(Arc::new(plan), least, on_ready), workers))
+    fail(doctor::explain(control::run(Arc::new(plan), file, least, on_ready), workers))
 }
 
 /// `1 server`, `2 servers`.
@@ -128,6 +143,12 @@ mod tests {
             "status",
             "status --json --admin /run/x.sock",
             "status -c a.toml",
+            "reload",
+            "reload -c a.toml",
+            "drain app 127.0.0.1:1 --admin /run/x.sock",
+            "undrain app 127.0.0.1:1",
+            "weight app 127.0.0.1:1 5",
+            "weight app 127.0.0.1:1 file -c a.toml",
             "doctor",
             "doctor --json -c a.toml",
         ];
@@ -141,6 +162,9 @@ mod tests {
             "proxy --listen 1 --to a --balance fair",
             "status --admin a -c b",
             "run a.toml",
+            "reload a.toml",
+            "drain app",
+            "weight app 127.0.0.1:1",
         ];
         let parse = |line: &str| CommandLine::try_parse_from(["ringgate"].into_iter().chain(line.split_whitespace()));
         good.iter().for_each(|line| drop(parse(line).unwrap_or_else(|error| panic!("{line}: {error}"))));

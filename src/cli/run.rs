@@ -15,7 +15,7 @@ pub fn run(config: Option<&Path>) -> ExitCode {
     match config::load(&path) {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|warning| tell(warning.trim_end()));
-            serve(loaded.plan, Level::Info, |_| || ())
+            serve(loaded.plan, Some(path), Level::Info, |_| || ())
         }
         Err(errors) => {
             tell(errors.to_string().trim_end());

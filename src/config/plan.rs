@@ -53,6 +53,8 @@ pub struct Plan {
 pub struct Listener {
     /// Unique among the listeners, but for ports 0, which become different ones.
     pub address: Address,
+    /// As in the file: `address` before a port 0 became another.
+    pub configured: Address,
     /// One of several addresses of a name (`localhost`): if this machine lacks it (EADDRNOTAVAIL, EAFNOSUPPORT), the
     /// others suffice.
     pub optional: bool,

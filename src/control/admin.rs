@@ -1,12 +1,14 @@
 //! The admin socket: HTTP/1.1 on a unix socket that only its owner may open.
 
+use super::desk::{Answer, Question};
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_TIMEOUT};
 use crate::log::LogSender;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -49,22 +51,26 @@ impl AdminSocket {
         self.file.clone()
     }
 
-    /// Answers until dropped; `status` makes the body of `/status`. Inside tokio-uring.
-    pub async fn serve(mut self, status: impl Fn() -> String + 'static, log: LogSender) {
+    /// Lets `answering` answer until dropped. Inside tokio-uring.
+    pub async fn serve<F: Future<Output = Answer> + 'static>(
+        mut self,
+        answering: impl Fn(Question) -> F + 'static,
+        log: LogSender,
+    ) {
         let listener = self.listener.take().map(tokio::net::UnixListener::from_std);
         let listener = match listener {
             Some(Ok(listener)) => listener,
             Some(Err(error)) => return log.error(format!("the admin socket does not work: {error}")),
             None => return,
         };
-        let (status, room) = (Rc::new(status), Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)));
+        let (answering, room) = (Rc::new(answering), Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX)));
         loop {
             let Ok(permit) = room.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let status = status.clone();
+                    let answering = answering.clone();
                     tokio_uring::spawn(async move {
-                        answer(stream, status).await;
+                        converse(stream, answering).await;
                         drop(permit);
                     });
                 }
@@ -137,10 +143,15 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// One request, one answer: nobody needs more, and an idle connection would hold its place.
-async fn answer(stream: tokio::net::UnixStream, status: Rc<impl Fn() -> String + 'static>) {
-    let service = hyper::service::service_fn(move |request| {
-        let response = respond(&request, &*status);
-        async move { Ok::<_, Infallible>(response) }
+async fn converse<F: Future<Output = Answer> + 'static>(
+    stream: tokio::net::UnixStream,
+    answering: Rc<impl Fn(Question) -> F + 'static>,
+) {
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let uri = request.uri();
+        let (path, query) = (uri.path().to_owned(), uri.query().unwrap_or_default().to_owned());
+        let answer = answering(Question { method: request.method().as_str().to_owned(), path, query });
+        async move { Ok::<_, Infallible>(response(answer.await)) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -151,20 +162,15 @@ async fn answer(stream: tokio::net::UnixStream, status: Rc<impl Fn() -> String +
     let _ = connection.await;
 }
 
-fn respond(request: &Request<Incoming>, status: &dyn Fn() -> String) -> Response<Full<Bytes>> {
-    let path_known = request.uri().path() == "/status";
-    let (code, content_type, body) = match *request.method() {
-        _ if !path_known => (StatusCode::NOT_FOUND, "text/plain", "There is only /status here.\n".to_owned()),
-        Method::GET | Method::HEAD => (StatusCode::OK, "application/json", status()),
-        _ => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "This can only be read: GET.\n".to_owned()),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = code;
+fn response(answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = StatusCode::from_u16(answer.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    let kind = if answer.json { "application/json" } else { "text/plain; charset=utf-8" };
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-    if code == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
+    if !answer.allow.is_empty() {
+        headers.insert(header::ALLOW, header::HeaderValue::from_static(answer.allow));
     }
     response
 }
@@ -190,7 +196,7 @@ mod tests {
         let socket = AdminSocket::bind(&path).unwrap();
         let (log, _receiver) = crate::log::channel(crate::log::Level::Info);
         tokio_uring::start(async {
-            let server = tokio_uring::spawn(socket.serve(|| "{\"a\":1}".to_owned(), log));
+            let server = tokio_uring::spawn(socket.serve(echo, log));
             let tested = path.clone();
             let (done, finished) = tokio::sync::oneshot::channel();
             let thread = std::thread::spawn(move || {
@@ -204,16 +210,25 @@ mod tests {
         assert!(!path.exists(), "the socket is removed at the end");
     }
 
+    /// Says what it was asked.
+    async fn echo(question: Question) -> Answer {
+        let body = format!("{} {} {}", question.method, question.path, question.query);
+        match &*question.path {
+            "/json" => Answer { code: 200, json: true, body, allow: "" },
+            "/no" => Answer { code: 405, json: false, body, allow: "POST" },
+            _ => Answer { code: 404, json: false, body, allow: "" },
+        }
+    }
+
     #[test]
-    fn answers_status_and_refuses_everything_else() {
+    fn questions_come_in_and_answers_go_out() {
         serving(|path| {
             let table = [
-                ("GET /status HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200", "{\"a\":1}"),
-                ("GET /status?x=y HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200", "{\"a\":1}"),
-                ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404", "only /status"),
-                ("GET /status/ HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404", "only /status"),
-                ("POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405", "allow: GET, HEAD"),
-                ("HEAD /status HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200", "content-length: 7\r\n"),
+                ("GET /json HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200", "content-type: application/json\r\n"),
+                ("GET /json?x=y HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200", "GET /json x=y"),
+                ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404", "content-type: text/plain"),
+                ("POST /no?a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405", "allow: POST"),
+                ("HEAD /json HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200", "content-length: 11\r\n"),
                 ("nonsense\r\n\r\n", "HTTP/1.1 400", ""),
             ];
             for (request, start, part) in table {
@@ -227,7 +242,7 @@ mod tests {
     fn idle_connections_do_not_shut_others_out() {
         serving(|path| {
             let idle: Vec<_> = (0..ADMIN_CONNECTIONS_MAX - 1).map(|_| UnixStream::connect(path).unwrap()).collect();
-            assert!(ask(path, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n").contains("200 OK"));
+            assert!(ask(path, "GET /json HTTP/1.1\r\nHost: x\r\n\r\n").contains("200 OK"));
             drop(idle);
         });
     }

@@ -5,22 +5,28 @@
 //! nobody reads, say). So this process never leaves by dropping: it flushes the log for a bounded time and exits.
 
 pub mod admin;
+pub mod desk;
 pub mod files;
+mod reload;
 pub mod signals;
 pub mod status;
+pub mod steering;
 
 use crate::config::plan::{Address, Plan};
 use crate::limits::CONTROL_RING_ENTRIES;
 use crate::log::{self, Level, LogReceiver, LogSender};
 use crate::worker::{self, StartError, Workers};
 use admin::{AdminSocket, SocketFile};
+use desk::Desk;
 use signals::{Asked, Signals};
 use status::{Process, State};
 use std::cell::Cell;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use steering::Steering;
 
 /// How often the workers are looked after while they serve, and while they drain.
 const WATCH: Duration = Duration::from_millis(500);
@@ -60,9 +66,9 @@ impl From<String> for NotStarted {
 /// Runs `plan` until a signal ends it. Returns only if it could not start; otherwise the process ends here, with code 0 after a drain,
 /// 1 after a second signal or when no worker is left.
 ///
-/// Lines that matter less than `least` are not logged. `on_ready` is called when all listeners listen; what it returns is called
+/// `file` is what a reload loads. Lines that matter less than `least` are not logged. `on_ready` is called when all listeners listen; what it returns is called
 /// when the drain begins.
-pub fn run<D>(plan: Arc<Plan>, least: Level, on_ready: impl FnOnce(&Workers) -> D) -> NotStarted
+pub fn run<D>(plan: Arc<Plan>, file: Option<PathBuf>, least: Level, on_ready: impl FnOnce(&Workers) -> D) -> NotStarted
 where
     D: FnOnce() + 'static,
 {
@@ -77,7 +83,8 @@ where
     runtime.block_on(async move {
         let admin_file = admin.as_ref().map(AdminSocket::file);
         let workers = Rc::new(workers);
-        let control = Control { plan, log, workers: workers.clone(), draining: Rc::new(Cell::new(false)) };
+        let steering = Rc::new(Steering::new(workers.clone(), file, log.clone()));
+        let control = Control { log, workers: workers.clone(), steering, draining: Rc::new(Cell::new(false)) };
         // A task of its own, so that a panic in it comes back as a value and still ends the process in good order.
         let log = control.log.clone();
         let ready = ready(&control, lines, target, admin).map(|signals| (signals, on_ready(&control.workers)));
@@ -126,12 +133,17 @@ fn ready(
     tokio_uring::spawn(lines.write_to(target));
     let signals = Signals::new().map_err(|error| format!("signals cannot be received: {error}"))?;
     if let Some(admin) = admin {
-        tokio_uring::spawn(admin.serve(control.status(), control.log.clone()));
+        let desk = Rc::new(Desk { status: control.status(), steering: control.steering.clone() });
+        let answering = move |question| {
+            let desk = desk.clone();
+            async move { desk.answer(question).await }
+        };
+        tokio_uring::spawn(admin.serve(answering, control.log.clone()));
     }
     let site = control.workers.site();
     let listening = site.plan.listeners.iter().map(|listener| format!("listening on {}", status::url(listener)));
     for line in listening.chain(["ready".to_owned()]) {
-        if control.plan.error_log.is_some() {
+        if site.plan.error_log.is_some() {
             // Whoever started it looks at the terminal, not yet into the file.
             log::tell(&line);
         }
@@ -150,9 +162,9 @@ async fn leave(code: i32, log: &LogSender, admin: Option<SocketFile>) -> ! {
 }
 
 struct Control {
-    plan: Arc<Plan>,
     log: LogSender,
     workers: Rc<Workers>,
+    steering: Rc<Steering>,
     draining: Rc<Cell<bool>>,
 }
 
@@ -167,6 +179,7 @@ impl Control {
                 workers_running: workers.running(),
                 log_lines_dropped: log.dropped(),
                 now: SystemTime::now(),
+                now_ms: now_ms(),
             };
             let status = status::status(&workers.site(), &workers.stats, process);
             serde_json::to_string_pretty(&status).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")) + "\n"
@@ -192,8 +205,13 @@ impl Control {
             tokio::select! {
                 asked = signals.next() => match asked {
                     Asked::End(signal) => return Some(signal),
+                    Asked::Reload => {
+                        let steering = self.steering.clone();
+                        // Whether it went well is in the log.
+                        tokio_uring::spawn(async move { drop(steering.reload().await) });
+                    }
                     Asked::Ignore(signal) => {
-                        self.log.info(format!("{signal} is ignored: reloading and re-opening logs are not built yet"));
+                        self.log.info(format!("{signal} is ignored: re-opening logs is not built yet"));
                     }
                 },
                 () = tokio::time::sleep(WATCH) => {}
@@ -212,7 +230,7 @@ impl Control {
 
     /// Lets the workers finish within `shutdown_timeout`. A second signal ends at once.
     async fn drain(self, signal: &str, signals: &mut Signals) -> i32 {
-        let limit = self.plan.shutdown_timeout;
+        let limit = self.workers.site().plan.shutdown_timeout;
         self.log.info(format!(
             "{signal}: draining {}, at most {}; a second signal ends at once",
             self.remaining(),
@@ -249,4 +267,10 @@ impl Control {
 /// A duration as a person says it: `30s`, `1.5s`.
 fn shown(duration: Duration) -> String {
     format!("{}s", duration.as_secs_f64())
+}
+
+/// The workers' clock: CLOCK_MONOTONIC in milliseconds.
+fn now_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
 }

@@ -8,7 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub enum Asked {
     /// SIGTERM, SIGINT or SIGQUIT (nginx's graceful end): end, politely the first time.
     End(&'static str),
-    /// SIGHUP, SIGUSR1 or SIGUSR2: nothing yet, but they must not kill the process either.
+    /// SIGHUP: load the file again.
+    Reload,
+    /// SIGUSR1 or SIGUSR2: nothing yet, but they must not kill the process either.
     Ignore(&'static str),
 }
 
@@ -41,7 +43,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Asked::End("SIGTERM"),
             _ = self.interrupt.recv() => Asked::End("SIGINT"),
-            _ = self.hangup.recv() => Asked::Ignore("SIGHUP"),
+            _ = self.hangup.recv() => Asked::Reload,
             _ = self.user1.recv() => Asked::Ignore("SIGUSR1"),
             _ = self.user2.recv() => Asked::Ignore("SIGUSR2"),
             _ = self.quit.recv() => Asked::End("SIGQUIT"),

@@ -1,6 +1,7 @@
 //! What `GET /status` answers: the counters of all workers under the names of the plan. Pure: it reads, adds up and names.
 
-use crate::balance::{Group, Site};
+use crate::balance::health::{State as Health, Verdict};
+use crate::balance::{Entry, Group, Override, Site};
 use crate::config::plan::{Address, Listener, Service};
 use crate::log;
 use crate::proto::reason::Reason;
@@ -115,6 +116,12 @@ pub struct UpstreamStatus {
     pub name: String,
     /// As in the configuration: `round_robin`.
     pub balance: String,
+    /// Requests that wait for a server below its `max_conns`.
+    #[serde(default)]
+    pub waiting: u64,
+    /// No server is well, and they are used all the same.
+    #[serde(default)]
+    pub fails_open: bool,
     pub servers: Vec<ServerStatus>,
 }
 
@@ -126,7 +133,25 @@ pub struct ServerStatus {
     pub name: String,
     /// As resolved.
     pub addresses: Vec<String>,
+    /// `up`, `probation` (one request at a time), `ejected` (traffic failed), `down` (checks fail, or the file says so), `drained` (an
+    /// operator said so), `unresolved` (its name has no address yet).
+    #[serde(default = "up")]
+    pub state: String,
+    /// Why, for people; may be empty.
+    #[serde(default)]
+    pub why: String,
+    #[serde(default)]
+    pub backup: bool,
+    /// In force; `configured_weight` is the file's.
     pub weight: u32,
+    #[serde(default = "one")]
+    pub configured_weight: u32,
+    /// An operator set something else than the file says.
+    #[serde(default)]
+    pub differs: bool,
+    /// `passed 2 s ago`; empty if nothing was checked.
+    #[serde(default)]
+    pub last_check: String,
     pub in_flight: u32,
     pub requests: u64,
     pub failures: u64,
@@ -137,6 +162,14 @@ pub struct ServerStatus {
     pub idle: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
+}
+
+fn up() -> String {
+    "up".to_owned()
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// One worker.
@@ -162,6 +195,8 @@ pub struct Process {
     pub log_lines_dropped: u64,
     /// The present.
     pub now: SystemTime,
+    /// The present on the workers' clock, in milliseconds.
+    pub now_ms: u64,
 }
 
 /// Reads everything. `site` is what runs: its plan has the addresses really bound (a port 0 has become another).
@@ -194,7 +229,7 @@ pub fn status(site: &Site, stats: &Stats, process: Process) -> Status {
         log_lines_dropped: process.log_lines_dropped,
         totals,
         listeners: plan.listeners.iter().enumerate().map(listener).collect(),
-        upstreams: site.groups.iter().map(|group| upstream_status(group)).collect(),
+        upstreams: site.groups.iter().map(|group| upstream_status(group, process.now_ms)).collect(),
         workers,
     }
 }
@@ -233,14 +268,23 @@ fn worker_status(index: usize, worker: &WorkerStats, site: &Site) -> WorkerStatu
     WorkerStatus { worker: index, cpu: worker.cpu.get().copied(), drained: worker.drained.load(Relaxed), counts }
 }
 
-fn upstream_status(group: &Group) -> UpstreamStatus {
+fn upstream_status(group: &Group, now: u64) -> UpstreamStatus {
+    let view = group.view(now);
     let servers = group.entries().iter().map(|entry| {
         let member = &entry.member;
         let sum = |counter: fn(&ServerStats) -> &Counter| member.all_stats().iter().map(|s| counter(s).get()).sum();
         ServerStatus {
             name: member.name.clone(),
             addresses: member.addresses.iter().map(address).collect(),
+            state: state(entry).to_owned(),
+            why: member.look(|health| health.why(&entry.rules, now)),
+            backup: entry.peer.backup,
             weight: entry.weight(),
+            configured_weight: entry.peer.weight,
+            differs: member.overridden() != Override::default(),
+            last_check: member
+                .look(|health| health.last_check().map(|check| last_check(check, now)))
+                .unwrap_or_default(),
             in_flight: member.in_flight(),
             requests: sum(|s| &s.requests),
             failures: sum(|s| &s.failures),
@@ -256,7 +300,29 @@ fn upstream_status(group: &Group) -> UpstreamStatus {
     UpstreamStatus {
         name: upstream.name.clone(),
         balance: upstream.balance.word().to_owned(),
+        waiting: group.lineage().queue.len() as u64,
+        fails_open: view.fails_open,
         servers: servers.collect(),
+    }
+}
+
+fn state(entry: &Entry) -> &'static str {
+    match entry.member.state() {
+        _ if entry.peer.down => "down",
+        _ if entry.member.overridden().drained => "drained",
+        _ if entry.member.addresses.is_empty() => "unresolved",
+        Health::Up => "up",
+        Health::Probation => "probation",
+        Health::Ejected => "ejected",
+        Health::Down => "down",
+    }
+}
+
+fn last_check((at, verdict): &(u64, Verdict), now: u64) -> String {
+    let ago = now.saturating_sub(*at) / 1000;
+    match verdict {
+        Verdict::Passed => format!("passed {ago} s ago"),
+        Verdict::Failed { why, .. } => format!("failed {ago} s ago: {why}"),
     }
 }
 

@@ -104,7 +104,7 @@ impl Builder<'_> {
             Section::Tcp(tcp) => Service::Tcp(self.tcps[tcp].clone()),
         };
         let default = default_server.then(|| place.clone());
-        Made { listener: Listener { address, optional, service }, place, default }
+        Made { listener: Listener { configured: address.clone(), address, optional, service }, place, default }
     }
 
     /// One more server on an address.

@@ -16,7 +16,7 @@ fn tcp() -> Service {
 }
 
 fn listener(address: Address, service: Service) -> Listener {
-    Listener { address, optional: false, service }
+    Listener { configured: address.clone(), address, optional: false, service }
 }
 
 fn plan() -> Plan {
@@ -50,7 +50,7 @@ fn site(workers: usize) -> Site {
 }
 
 fn process() -> Process {
-    Process { state: State::Running, workers_running: 3, log_lines_dropped: 4, now: SystemTime::now() }
+    Process { state: State::Running, workers_running: 3, log_lines_dropped: 4, now: SystemTime::now(), now_ms: 0 }
 }
 
 #[test]

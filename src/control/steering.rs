@@ -1,0 +1,212 @@
+//! Changing what runs: reload, new addresses of names, and what an operator sets. One change at a time; each is a whole new site or
+//! nothing.
+
+use super::reload::{difference, fit};
+use crate::balance::{Entry, Group, Override, Site};
+use crate::config;
+use crate::config::plan::{Host, Plan};
+use crate::limits::{SWAP_TIMEOUT, WEIGHT_MAX};
+use crate::log::LogSender;
+use crate::worker::Workers;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// Whoever wants to know that another site runs.
+type Listening = Box<dyn Fn(&Arc<Site>)>;
+
+/// See the head of this file.
+pub struct Steering {
+    workers: Rc<Workers>,
+    /// The file that is loaded again; `None`: this process has none.
+    file: Option<PathBuf>,
+    log: LogSender,
+    changing: Mutex<()>,
+    /// Addresses of names that are newer than the plan's.
+    names: RefCell<HashMap<String, Vec<IpAddr>>>,
+    listening: RefCell<Vec<Listening>>,
+}
+
+/// What is asked of one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// It gets nothing new; what runs there may finish.
+    Drain,
+    /// It is as configured again.
+    Undrain,
+    /// Another weight; `None`: the configured one.
+    Weight(Option<u32>),
+}
+
+impl Steering {
+    /// Of the running workers.
+    pub fn new(workers: Rc<Workers>, file: Option<PathBuf>, log: LogSender) -> Steering {
+        let (changing, names) = (Mutex::default(), RefCell::default());
+        Steering { workers, file, log, changing, names, listening: RefCell::default() }
+    }
+
+    /// `heard` is called with each site that runs from now on.
+    pub fn listen(&self, heard: impl Fn(&Arc<Site>) + 'static) {
+        self.listening.borrow_mut().push(Box::new(heard));
+    }
+
+    /// What runs.
+    pub fn site(&self) -> Arc<Site> {
+        self.workers.site()
+    }
+
+    /// Loads the file again and goes over to it, or changes nothing. Returns when all workers have; what it says is for people.
+    pub async fn reload(&self) -> Result<String, String> {
+        let _one_at_a_time = self.changing.lock().await;
+        let result = self.load_and_swap().await;
+        match &result {
+            Ok(done) => self.log.info(format!("reload: {}", done.trim_end().replace('\n', " / "))),
+            Err(error) => self.log.error(format!("reload failed, nothing changed: {}", error.trim_end())),
+        }
+        result
+    }
+
+    async fn load_and_swap(&self) -> Result<String, String> {
+        let file =
+            self.file.clone().ok_or("this process was started without a file: there is nothing to load again")?;
+        let shown = file.display().to_string();
+        // Names are looked up: that may take a while.
+        let loading = tokio::task::spawn_blocking(move || config::load(&file));
+        let loaded = loading.await.map_err(|error| format!("loading failed: {error}"))?;
+        let loaded = loaded.map_err(|errors| format!("{errors}\n{shown} has errors"))?;
+        let before = self.site();
+        let plan = fit(loaded.plan, &before.plan)
+            .map_err(|why| format!("{shown} changes what only a restart can change: {why}"))?;
+        let after = self.swap(Arc::new(plan)).await?;
+        let warnings: String = loaded.warnings.concat();
+        let connections = self.workers.stats.sum(|worker| &worker.connections);
+        Ok(format!("{warnings}{shown}: {}; {connections} client connections kept\n", difference(&before, &after)))
+    }
+
+    /// A name has other addresses now.
+    pub async fn resolved(&self, name: &str, addresses: &[IpAddr]) {
+        let _one_at_a_time = self.changing.lock().await;
+        self.names.borrow_mut().insert(name.to_owned(), addresses.to_vec());
+        let before = self.site();
+        match self.swap(before.plan.clone()).await {
+            Ok(after) => self.log.info(format!("{name} has other addresses: {}", difference(&before, &after))),
+            Err(error) => self.log.error(error),
+        }
+    }
+
+    /// Makes the site of `plan` and waits until it runs everywhere.
+    async fn swap(&self, plan: Arc<Plan>) -> Result<Arc<Site>, String> {
+        let site = {
+            let names = self.names.borrow();
+            let newer = |host: &Host| names.get(&host.name).cloned();
+            Arc::new(Site::new(plan, self.workers.stats.workers.len(), &newer, Some(&self.site())))
+        };
+        self.workers.swap(site.clone());
+        self.listening.borrow().iter().for_each(|heard| heard(&site));
+        let began = Instant::now();
+        while !self.workers.have_swapped() {
+            if began.elapsed() > Duration::from_millis(SWAP_TIMEOUT) {
+                return Err("a worker does not answer: it may still run what was there before".to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(site)
+    }
+
+    /// Does what an operator asks of a server, named as configured or by address. What it says is for people.
+    pub fn order(&self, upstream: &str, server: &str, order: Order) -> Result<String, String> {
+        let site = self.site();
+        let group = find_group(&site, upstream)?;
+        let entries = find_servers(group, server)?;
+        let mut said = String::new();
+        for entry in entries {
+            let before = entry.member.overridden();
+            let after = match order {
+                Order::Drain => Override { drained: true, ..before },
+                Order::Undrain => Override { drained: false, ..before },
+                Order::Weight(weight) => {
+                    Override { weight: weight.filter(|&weight| weight != entry.peer.weight), ..before }
+                }
+            };
+            entry.member.set_override(after);
+            let name = entry.shown();
+            let line = match order {
+                Order::Drain => format!("{name} is drained: {} in flight may finish", entry.member.in_flight()),
+                Order::Undrain => format!("{name} is in use again"),
+                Order::Weight(_) => {
+                    format!("{name} has weight {} (the file says {})", entry.weight(), entry.peer.weight)
+                }
+            };
+            self.log.info(format!("upstream {}: {line}", group.upstream().name));
+            said += &format!("{line}\n");
+        }
+        Ok(said)
+    }
+}
+
+fn find_group<'s>(site: &'s Site, upstream: &str) -> Result<&'s Group, String> {
+    let names = || site.groups.iter().map(|group| &*group.upstream().name);
+    let found = site.groups.iter().find(|group| group.upstream().name.eq_ignore_ascii_case(upstream));
+    found.map(Arc::as_ref).ok_or_else(|| {
+        let all: Vec<_> = names().collect();
+        format!("there is no upstream `{upstream}`; there {}", listed(&all))
+    })
+}
+
+fn find_servers<'g>(group: &'g Group, server: &str) -> Result<Vec<&'g Entry>, String> {
+    let is_named = |entry: &&Entry| entry.member.name == server || entry.addresses().any(|address| address == server);
+    let found: Vec<_> = group.entries().iter().filter(is_named).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let mut all: Vec<_> = group.entries().iter().map(|entry| &*entry.member.name).collect();
+    all.dedup();
+    Err(format!("there is no server `{server}` in upstream {}; there {}", group.upstream().name, listed(&all)))
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "are none".to_owned(),
+        [only] => format!("is {only}"),
+        [all @ .., last] => format!("are {} and {last}", all.join(", ")),
+    }
+}
+
+/// A weight as an operator writes it: a number, or `file` for the configured one.
+pub fn weight(text: &str) -> Result<Option<u32>, String> {
+    match text {
+        "file" => Ok(None),
+        _ => match text.parse() {
+            Ok(0) => Err("a weight of 0 would get nothing; `ringgate drain` does that".to_owned()),
+            Ok(weight) if weight <= WEIGHT_MAX => Ok(Some(weight)),
+            _ => Err(format!("`{text}` is not a weight: write a number from 1 to {WEIGHT_MAX}, or `file`")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_numbers_or_the_files() {
+        assert_eq!((weight("1"), weight("1000"), weight("file")), (Ok(Some(1)), Ok(Some(1000)), Ok(None)));
+        for (text, part) in [("0", "drain"), ("1001", "1 to 1000"), ("-1", "`-1`"), ("", "``"), ("x", "file")] {
+            let error = weight(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_are_listed_as_people_do() {
+        assert_eq!(
+            (listed(&[]), listed(&["a"]), listed(&["a", "b", "c"])),
+            ("are none".into(), "is a".into(), "are a, b and c".into())
+        );
+    }
+}
