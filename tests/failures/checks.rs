@@ -2,8 +2,7 @@
 
 use super::load::{Clients, Load, expect_good};
 use super::process::Process;
-use super::support::postgres::Postgres;
-use super::support::{End, Ringgate, Setup, wait_until};
+use super::support::{End, Ringgate, Setup, postgres, wait_until};
 use super::{GETS, backends, before, session};
 use std::time::Duration;
 
@@ -202,12 +201,11 @@ fn row_12_sessions_of_a_demoted_server() {
 /// line there, and sees its end.
 #[test]
 fn row_13_a_check_of_postgres_is_polite() {
-    let Some(postgres) = Postgres::start("row_13_a_check_of_postgres_is_polite") else { return };
-    let log = || std::fs::read_to_string(postgres.server.folder().join("log")).expect("its log");
-    let place = postgres.server.place.clone();
-    // What starting it left there.
-    assert_eq!(postgres.asked("SELECT 1"), "1");
-    let before = log();
+    let test = "row_13_a_check_of_postgres_is_polite";
+    let ready = "ready to accept connections";
+    let Some(postgres) = postgres::start(test, &[], |_| (), ready) else { return };
+    let place = postgres.place.clone();
+    let before = postgres.log();
     let lines = "[upstream.db.health_check]\ntype = \"postgres\"\nuser = \"monitor\"\ninterval = \"100ms\"\n\
                  [[tcp]]\nlisten = \"127.0.0.1:0\"\nproxy_pass = \"db\"";
     let ringgate = Setup::new().upstream("db", &[&place], lines).start();
@@ -218,7 +216,7 @@ fn row_13_a_check_of_postgres_is_polite() {
         seen.len() > 10
     });
     assert_eq!(server("state"), "up");
-    assert_eq!(log(), before, "the checks left lines in its log");
+    assert_eq!(postgres.log(), before, "the checks left lines in its log");
     drop(postgres);
     wait_until("its end is seen", || server("state") == "down");
     assert!(server("why").as_str().is_some_and(|why| why.contains("refused")), "why: {}", server("why"));

@@ -1,17 +1,55 @@
 //! PostgreSQL: transactions, COPY of 1 GiB each way, a cancel by a second connection, a session that waits.
 
 use super::support::payload::Sum;
-use super::support::postgres::{Postgres, SECONDS, connection};
-use super::support::tools::{self, succeed};
+use super::support::server::Server;
+use super::support::tools::{self, bounded, succeed};
 use super::support::{Place, Ringgate, wait_until};
 use super::{Dialogue, expect_clean, passthrough, summed};
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Seconds that a program of these tests may take.
+const SECONDS: u32 = 240;
 /// One row of the large table with its line end; 2^20 of them are 1 GiB.
 const ROW: usize = 1024;
 const ROWS: u64 = 1024 * 1024;
+
+struct Postgres {
+    server: Server,
+    psql: PathBuf,
+    pgbench: PathBuf,
+}
+
+impl Postgres {
+    #[track_caller]
+    fn start(test: &str) -> Option<Postgres> {
+        let (psql, pgbench) = (tools::find(test, "psql")?, tools::find(test, "pgbench")?);
+        let settings = ["full_page_writes=off", "max_wal_size=4GB"];
+        let server = super::support::postgres::start(test, &settings, |_| {}, "ready to accept connections")?;
+        Some(Postgres { server, psql, pgbench })
+    }
+
+    /// psql, connected to ringgate or directly.
+    fn psql(&self, to: &Place, arguments: &[&str]) -> Command {
+        let mut command = bounded(&self.psql, SECONDS);
+        command.args(connection(&to.port().to_string())).args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]).args(arguments);
+        command
+    }
+
+    /// What the server answers when it is asked directly.
+    #[track_caller]
+    fn asked(&self, sql: &str) -> String {
+        let port = self.server.place.port().to_string();
+        let arguments = [&connection(&port)[..], &["-X", "-q", "-A", "-t", "-c", sql]].concat();
+        succeed(&self.psql, &arguments, SECONDS).text().trim().to_owned()
+    }
+}
+
+fn connection(port: &str) -> [&str; 8] {
+    ["-h", "127.0.0.1", "-p", port, "-U", "postgres", "-d", "postgres"]
+}
 
 #[track_caller]
 fn transactions(test: &str, ringgate: impl Fn(&Place) -> Ringgate) {

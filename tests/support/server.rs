@@ -21,6 +21,11 @@ impl Server {
         self.folder.path()
     }
 
+    /// What it printed so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder().join("log")).expect("a log")).into_owned()
+    }
+
     /// Starts it and waits until `place` finds its address in what it printed, and it accepts there.
     #[track_caller]
     pub fn start(command: &mut Command, place: impl Fn(&str) -> Option<Place>, folder: tempfile::TempDir) -> Server {
