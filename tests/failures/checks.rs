@@ -34,7 +34,7 @@ fn row_01_active_checks() {
     expect_good(&Load::run(ringgate.place(), GETS, 30), "one is down");
     assert_eq!(backends[1].got(), got, "a server that is down was used");
     let last = ringgate.status().server(&backends[1].address())["last_check"].clone();
-    assert!(!last.is_null(), "the last check is not shown");
+    assert!(last.as_str().is_some_and(|last| last.contains("503")), "the last check: {last}");
     backends[1].tell("health 200 0");
     await_state(&ringgate, &backends[1], "up");
     expect_good(&Load::run(ringgate.place(), GETS, 30), "all are up");
@@ -206,18 +206,19 @@ fn row_13_a_check_of_postgres_is_polite() {
     let Some(postgres) = postgres::start(test, &[], |_| (), ready) else { return };
     let place = postgres.place.clone();
     let before = postgres.log();
-    let lines = "[upstream.db.health_check]\ntype = \"postgres\"\nuser = \"monitor\"\ninterval = \"100ms\"\n\
-                 [[tcp]]\nlisten = \"127.0.0.1:0\"\nproxy_pass = \"db\"";
-    let ringgate = Setup::new().upstream("db", &[&place], lines).start();
+    // The checks go through another ringgate, which counts them.
+    let counting = Ringgate::tcp(&place);
+    let lines = format!(
+        "[upstream.db.health_check]\ntype = \"postgres\"\nuser = \"monitor\"\ninterval = \"100ms\"\nport = {}\n\
+         [[tcp]]\nlisten = \"127.0.0.1:0\"\nproxy_pass = \"db\"",
+        counting.place().port()
+    );
+    let ringgate = Setup::new().upstream("db", &[&place], &lines).start();
     let server = |key: &str| ringgate.status().server(&place.to_string())[key].clone();
-    let mut seen = std::collections::BTreeSet::new();
-    wait_until("ten checks were made", || {
-        seen.insert(server("last_check").to_string());
-        seen.len() > 10
-    });
+    wait_until("ten checks were made", || counting.status().total("connections_total") > 10);
     assert_eq!(server("state"), "up");
     assert_eq!(postgres.log(), before, "the checks left lines in its log");
     drop(postgres);
     wait_until("its end is seen", || server("state") == "down");
-    assert!(server("why").as_str().is_some_and(|why| why.contains("refused")), "why: {}", server("why"));
+    assert!(server("why").as_str().is_some_and(|why| why.contains("check")), "why: {}", server("why"));
 }
