@@ -91,7 +91,7 @@ fn responses(c: &mut Criterion) {
             let parsed = response::parse(black_box(RESPONSE), &mut slots).expect("well formed").expect("whole");
             let facts = parsed.inspect(&asked).expect("well formed");
             let mut writer = Writer::new(&mut out);
-            rewrite::write_response(&mut writer, &parsed, &facts, &asked, facts.framing_to_client(&asked), false);
+            rewrite::write_response(&mut writer, &parsed, &facts, &asked, facts.framing_to_client(&asked), false, None);
             black_box(writer.finish())
         })
     });

@@ -109,6 +109,15 @@ pub const TICKETS_MAX: u64 = 64;
 pub const TICKETS_BUSY: usize = 8;
 /// Tickets that one pick may pass over because their servers were tried already, before it looks through all servers.
 pub const TICKETS_SKIPPED_MAX: usize = 64;
+/// Slots of a Maglev table, primes: 128 KiB and 2 MB. Only two, since a table of another size moves all keys.
+pub const MAGLEV_SIZES: [usize; 2] = [65_537, 1_000_003];
+/// Slots per server of a Maglev table, at least: shares of equal servers are exact to one percent. 655 servers fit the smaller one.
+pub const MAGLEV_SLOTS_MIN: usize = 100;
+/// Slots that one lookup tries when servers may not be used, before it looks through all servers: with a tenth of them left,
+/// one key in a million comes so far.
+pub const MAGLEV_PROBES_MAX: usize = 128;
+/// Random draws for one candidate when servers may not be used, before all of them are looked through.
+pub const RANDOM_DRAWS_MAX: usize = 8;
 /// Largest weight of a server (nginx has no bound; beyond this a cycle would grow absurd).
 pub const WEIGHT_MAX: u32 = 1000;
 
@@ -130,6 +139,15 @@ pub const RETRY_BURST: u32 = 100;
 pub const QUEUE_DEFAULT: u32 = 1000;
 /// Largest `queue`: each entry is a client's connection that waits.
 pub const QUEUE_MAX: u32 = 1 << 20;
+/// First answers of a server of which the fastest counts: they pay for connections and cold caches.
+pub const LATENCY_WARM_UP: u32 = 8;
+/// Times by which one slow answer raises a server's response time at most: a single hiccup is forgiven within seconds, and a
+/// server that is really slow gets there with its next answers.
+pub const LATENCY_RAISE_MAX: u32 = 2;
+/// Addresses in X-Forwarded-For that are looked at, from the right; more proxies of one's own in a row nobody has.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+/// Bytes of a sticky cookie's name and attributes: Set-Cookie must fit behind a full head.
+pub const STICKY_COOKIE_MAX: usize = 1024;
 /// Bytes of a checked server's answer that are looked at.
 pub const CHECK_ANSWER_MAX: usize = 64 * 1024;
 
@@ -172,6 +190,8 @@ pub const PROXY_KEEPALIVE_TIMEOUT_DEFAULT: u64 = 55_000;
 pub const FAIL_TIMEOUT_DEFAULT: u64 = 10_000;
 /// Out of use at most: each time in a row it is twice as long as before.
 pub const EJECTION_MAX: u64 = 300_000;
+/// Time constant of a server's response time: how fast quick answers, or silence, make a slow one forgotten (Finagle's).
+pub const LATENCY_TIME: u64 = 10_000;
 /// A request waits for a server below its `max_conns`.
 pub const QUEUE_TIMEOUT_DEFAULT: u64 = 10_000;
 /// From one active check of a server to the next. nginx Plus: 5 s.
@@ -188,6 +208,27 @@ pub const IDLE_CLOSE_MIN: u64 = 100;
 pub const IDLE_LIMIT_FORGOTTEN: u64 = 600_000;
 /// A worker goes over to another plan between two turns of its loop; one that does not come to that is stuck.
 pub const SWAP_TIMEOUT: u64 = 10_000;
+/// An answer of the DNS counts at least so long, whatever its TTL: 0 is common, and means "do not cache", not "ask without pause".
+pub const DNS_TTL_MIN: u64 = 1_000;
+/// And at most so long: with TTLs of a day, a server that moves would be missed for a day.
+pub const DNS_TTL_MAX: u64 = 300_000;
+/// A name from /etc/hosts is looked up again after this time.
+pub const DNS_WITHOUT_TTL: u64 = 30_000;
+/// One lookup of a name, all its name servers and search domains together. glibc: 5 s for each try of each of them.
+pub const DNS_LOOKUP_TIMEOUT: u64 = 5_000;
+/// When a name's addresses of one family are known, those of the other are waited for so long: some name servers never answer for
+/// IPv6, and what is known can be used.
+pub const DNS_OTHER_FAMILY_WAIT: u64 = 1_000;
+/// After a failed lookup, doubled with each in a row.
+pub const DNS_RETRY_MIN: u64 = 1_000;
+/// See `DNS_RETRY_MIN`.
+pub const DNS_RETRY_MAX: u64 = 30_000;
+/// While the configuration is read: one lookup. Whoever waits for a reload waits for it.
+pub const START_LOOKUP_TIMEOUT: u64 = 3_000;
+/// All lookups of one reading that ran into their limit together; then the rest get `START_LOOKUP_HURRY`.
+pub const START_LOOKUPS_TIMEOUT: u64 = 2 * START_LOOKUP_TIMEOUT;
+/// See `START_LOOKUPS_TIMEOUT`: what this host knows itself is found within.
+pub const START_LOOKUP_HURRY: u64 = 100;
 /// From SIGTERM to the end, whatever still runs.
 pub const SHUTDOWN_TIMEOUT_DEFAULT: u64 = 30_000;
 /// Idle client connections after SIGTERM: a request that comes within is answered with `Connection: close`.
@@ -241,6 +282,12 @@ pub const TASKS_PER_TURN: usize = 256;
 
 /// Descriptors of the control plane: log, admin socket, ring, polls, signals. Eleven in quiet; the rest is for who asks for the status.
 pub const CONTROL_DESCRIPTORS: u64 = 16;
+/// Names looked up at the same time while we run.
+pub const DNS_LOOKUPS_MAX: usize = 4;
+/// Descriptors of a lookup: each family's question goes out up to three times, from a port of its own, and may need a TCP connection.
+pub const DNS_LOOKUP_DESCRIPTORS: u64 = 2 * (3 + 1);
+/// Addresses of one name; further ones are left out. Nothing sane has more, and an answer of 64 KiB could hold four thousand.
+pub const DNS_ADDRESSES_MAX: usize = 256;
 /// Descriptors of a worker beside its listeners: its ring and what wakes it.
 pub const WORKER_DESCRIPTORS: u64 = 2;
 /// Descriptors without which starting makes no sense: a handful of connections.
@@ -272,6 +319,10 @@ const _: () = assert!(BUFFER_SMALL > CHUNK_HEADROOM + CHUNK_TAILROOM + TRAILERS_
 const _: () = assert!(BUFFERS_SMALL_MAX >= EXCHANGE_BUFFERS, "one exchange can always run");
 const _: () =
     assert!(SERVERS_MAX <= u16::MAX as usize && SERVERS_MAX <= CYCLE_MAX, "every server has a place in a cycle");
+const _: () = assert!(STICKY_COOKIE_MAX + 512 < HEAD_GROWTH_MAX, "a cookie and our own fields fit behind a full head");
+const _: () = assert!(SERVERS_MAX * MAGLEV_SLOTS_MIN <= MAGLEV_SIZES[1], "every server has its slots");
 const _: () = assert!(DRAIN_GRACE < SHUTDOWN_TIMEOUT_DEFAULT, "idle connections go before the end");
+const _: () = assert!(DNS_ADDRESSES_MAX <= SERVERS_MAX, "one name fits into a group");
+const _: () = assert!(DNS_TTL_MIN <= DNS_TTL_MAX && DNS_RETRY_MIN <= DNS_RETRY_MAX, "bounds in order");
 const _: () = assert!(CQ_ENTRIES as usize > COMPLETIONS_PER_TURN, "a turn's completions fit");
 const _: () = assert!(PROXY_KEEPALIVE_TIMEOUT_DEFAULT < 60_000, "we close before the servers do");

@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
     match facts.status {
         101 => write_switching(&mut w, &response),
         100..200 => write_interim(&mut w, &response),
-        _ => write_response(&mut w, &response, &facts, &request, framing, close),
+        _ => write_response(&mut w, &response, &facts, &request, framing, close, None),
     }
     let len = w.finish().expect("a rewritten head fits");
 

@@ -1,11 +1,12 @@
 //! One generation of a group: its servers, and who of them may be used now.
 
 use super::ServerIndex;
+use super::hash::stable_hash;
 use super::health::{Cause, Rules, State, Verdict};
 use super::lineage::Lineage;
 use super::member::Member;
 use super::round_robin::Ticket;
-use super::view::View;
+use super::view::{Table, View};
 use crate::config::plan::{Address, Balance, Host, Peer, Upstream};
 use crate::limits;
 use std::net::IpAddr;
@@ -27,7 +28,7 @@ pub struct Entry {
 impl Entry {
     fn new(member: Arc<Member>, peer: &Peer, upstream: &Upstream) -> Entry {
         let address = member.addresses.first().map(address_text).unwrap_or_default();
-        let identity = super::stable_hash(if address.is_empty() { member.name.as_bytes() } else { address.as_bytes() });
+        let identity = stable_hash(if address.is_empty() { member.name.as_bytes() } else { address.as_bytes() });
         let rules = Rules::new(peer, upstream.max_fail_rate, upstream.health_check.as_ref());
         Entry { member, peer: peer.clone(), rules, identity }
     }
@@ -94,7 +95,9 @@ impl Group {
         }
         entries.truncate(limits::SERVERS_MAX);
         let entries: Box<[Entry]> = entries.into();
-        let view = Mutex::new(Arc::new(View::new(&upstream.balance, &entries, upstream.fail_open, lineage.epoch(), 0)));
+        let table = before.and_then(|group| group.table());
+        let view = View::new(&upstream.balance, &entries, upstream.fail_open, lineage.epoch(), 0, table.as_ref());
+        let view = Mutex::new(Arc::new(view));
         if before.is_some() {
             lineage.changed(); // those that wait for a server of the old generation look again
         }
@@ -142,9 +145,14 @@ impl Group {
             // First the epoch, then what it counts: a change in between only makes another look necessary.
             self.entries.iter().for_each(|entry| entry.member.tick(now));
             let epoch = self.lineage.epoch();
-            *view = Arc::new(View::new(&self.upstream.balance, &self.entries, self.upstream.fail_open, epoch, now));
+            let Upstream { balance, fail_open, .. } = &self.upstream;
+            *view = Arc::new(View::new(balance, &self.entries, *fail_open, epoch, now, view.table.as_ref()));
         }
         view.clone()
+    }
+
+    fn table(&self) -> Option<Arc<Table>> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).table.clone()
     }
 
     /// Nothing changed since `view` was made.

@@ -2,6 +2,7 @@
 //! counters, its health and what an operator set.
 
 use super::counters::Column;
+use super::ewma::{Latency, Reading};
 use super::health::{Cause, Health, Rules, State, Totals, Verdict};
 use super::lineage::Lineage;
 use crate::config::plan::Address;
@@ -23,6 +24,11 @@ pub struct Override {
 #[repr(align(128))]
 struct Permits(AtomicU32);
 
+/// One worker's response times, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Cell(Latency);
+
 /// One server.
 #[derive(Debug)]
 pub struct Member {
@@ -34,6 +40,8 @@ pub struct Member {
     in_flight: Column,
     /// One per worker.
     stats: Box<[ServerStats]>,
+    /// One per worker.
+    latency: Box<[Cell]>,
     permits: Permits,
     /// One request is out to see whether it is well again.
     trial: AtomicBool,
@@ -56,6 +64,7 @@ impl Member {
             lineage: lineage.clone(),
             in_flight: lineage.column(),
             stats: (0..lineage.workers()).map(|_| ServerStats::default()).collect(),
+            latency: (0..lineage.workers()).map(|_| Cell::default()).collect(),
             permits: Permits::default(),
             trial: AtomicBool::new(false),
             health: Mutex::default(),
@@ -96,6 +105,21 @@ impl Member {
     /// Bytes that came from it, over all workers: that they grow is a sign of life.
     pub fn bytes_in(&self) -> u64 {
         self.sum(|s| s.bytes_in.get())
+    }
+
+    /// An answer came after so many microseconds. Only `worker` itself may call it.
+    pub fn observe(&self, worker: usize, now: u64, microseconds: u64) {
+        self.latency[worker].0.observe(now, microseconds);
+    }
+
+    /// What one more request would meet; less is better. See [`Reading::score`].
+    pub(super) fn score(&self, now: u64, blur: u64) -> u64 {
+        self.response_time().score(now, self.in_flight(), blur)
+    }
+
+    /// How fast it answers, over all workers.
+    pub fn response_time(&self) -> Reading {
+        Reading::joined(self.latency.iter().map(|cell| cell.0.read()))
     }
 
     // ---- what is running there -------------------------------------------------------------------------------------------

@@ -8,12 +8,16 @@
 //! health, and its [`Lineage`] live on.
 
 pub mod counters;
+pub mod ewma;
 mod group;
+pub mod hash;
 pub mod health;
 mod least_conn;
 mod lineage;
+pub mod maglev;
 mod member;
 pub mod queue;
+pub mod random_two;
 mod round_robin;
 pub mod tried;
 mod view;
@@ -39,12 +43,16 @@ pub struct Picker {
     policy: Policy,
     /// For what is chosen when all primaries of a request failed.
     spare: least_conn::LeastConn,
+    random: u64,
 }
 
 #[derive(Debug)]
 enum Policy {
     RoundRobin(round_robin::RoundRobin),
     LeastConn(least_conn::LeastConn),
+    Hash,
+    Random,
+    LeastTime,
 }
 
 impl Picker {
@@ -55,11 +63,14 @@ impl Picker {
         let least_conn = || least_conn::LeastConn::new(&weights, worker, workers, seed);
         let policy = match group.upstream().balance {
             Balance::RoundRobin => Policy::RoundRobin(round_robin::RoundRobin::new()),
-            _ => Policy::LeastConn(least_conn()),
+            Balance::LeastConn => Policy::LeastConn(least_conn()),
+            Balance::IpHash | Balance::Hash(_) => Policy::Hash,
+            Balance::Random => Policy::Random,
+            Balance::LeastTime => Policy::LeastTime,
         };
         let spare = least_conn();
         let view = group.view(0);
-        Picker { group, worker, view, policy, spare }
+        Picker { group, worker, view, policy, spare, random: hash::mix(seed ^ ((worker as u64) << 32)) }
     }
 
     /// The group that it picks from.
@@ -70,19 +81,43 @@ impl Picker {
     /// The next server that may be used and is not in `tried`; `None` when there is none. `key`: the hash of what `hash` and
     /// `ip_hash` go by. `now_ms` is the worker's clock and never runs backwards. A pick counts nothing by itself: call
     /// [`Picker::begin`] for the server that is used.
-    pub fn pick(&mut self, tried: &Tried, _key: u64, now_ms: u64) -> Option<ServerIndex> {
+    pub fn pick(&mut self, tried: &Tried, key: u64, now_ms: u64) -> Option<ServerIndex> {
         if !self.group.is_current(&self.view, now_ms) {
             self.view = self.group.view(now_ms);
         }
-        let Picker { group, worker, view, policy, spare } = self;
+        let Picker { group, worker, view, policy, spare, random } = self;
+        let entries = group.entries();
+        let may = |server: ServerIndex| view.weights[server] > 0 && !tried.contains(server);
+        let mut random = || {
+            *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            hash::mix(*random)
+        };
         let picked = match policy {
             Policy::RoundRobin(own) => own.pick(group.ticket(), &view.cycle, tried, now_ms),
-            Policy::LeastConn(own) => own.pick(&view.weights, group.entries(), *worker, tried, now_ms),
+            Policy::LeastConn(own) => own.pick(&view.weights, entries, *worker, tried, now_ms),
+            Policy::Hash => view.table.as_ref().and_then(|table| table.maglev.lookup_where(key, may)),
+            Policy::Random => {
+                let load = |server: ServerIndex| u64::from(entries[server].member.in_flight());
+                view.weighted.as_ref().and_then(|weighted| weighted.pick(&mut random, may, load))
+            }
+            Policy::LeastTime => {
+                let blur = random();
+                let score = |server: ServerIndex| entries[server].member.score(now_ms, hash::mix(blur ^ server as u64));
+                view.weighted.as_ref().and_then(|weighted| weighted.pick(&mut random, may, score))
+            }
         };
         if picked.is_some() || view.spare.is_empty() {
             return picked;
         }
-        spare.pick(&view.spare, group.entries(), *worker, tried, now_ms)
+        spare.pick(&view.spare, entries, *worker, tried, now_ms)
+    }
+
+    /// The server that a cookie names, if it may still be used: also one that is drained, so that its visitors can finish.
+    pub fn named(&self, identity: u64, tried: &Tried) -> Option<ServerIndex> {
+        let named = self.group.entries().iter().position(|entry| entry.identity == identity)?;
+        let entry = &self.group.entries()[named];
+        let is_well = matches!(entry.member.state(), health::State::Up | health::State::Probation);
+        (is_well && !entry.peer.down && !entry.member.addresses.is_empty() && !tried.contains(named)).then_some(named)
     }
 
     /// Tells that a new turn of the worker's loop began: what the other workers wrote is read anew.
@@ -102,14 +137,6 @@ impl Picker {
     pub fn end(&self, server: ServerIndex) {
         self.group.entries()[server].member.column().end(self.worker);
     }
-}
-
-/// A hash that is the same in every process and for ever: FNV-1a, and a mixer behind it because its high bits are poor.
-pub fn stable_hash(bytes: &[u8]) -> u64 {
-    let hash =
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &b| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]

@@ -2,9 +2,12 @@
 
 use super::group::Entry;
 use super::health::State;
+use super::maglev::Maglev;
+use super::random_two::Weighted;
 use super::round_robin;
 use crate::config::plan::Balance;
 use crate::limits::SLOW_START_STEPS;
+use std::sync::Arc;
 
 /// One moment's choice.
 #[derive(Debug)]
@@ -19,12 +22,24 @@ pub struct View {
     pub spare: Box<[u32]>,
     /// Round robin's order.
     pub(super) cycle: Box<[u16]>,
+    /// The table of `hash` and `ip_hash`: of all servers, so that one that goes moves nobody but its own.
+    pub(super) table: Option<Arc<Table>>,
+    /// For what is drawn at random.
+    pub(super) weighted: Option<Weighted>,
     /// No server is well, and they are used all the same.
     pub fails_open: bool,
 }
 
 impl View {
-    pub(super) fn new(balance: &Balance, entries: &[Entry], fail_open: bool, epoch: u64, now: u64) -> View {
+    /// `before`: the table of the view before, which is kept if it is still right; making one takes milliseconds.
+    pub(super) fn new(
+        balance: &Balance,
+        entries: &[Entry],
+        fail_open: bool,
+        epoch: u64,
+        now: u64,
+        before: Option<&Arc<Table>>,
+    ) -> View {
         let is_well = |entry: &Entry| matches!(entry.member.state(), State::Up | State::Probation);
         let slow = entries.iter().any(|entry| slow_start_step(entry, now) < SLOW_START_STEPS);
         let weight = |entry: &Entry| match slow {
@@ -49,12 +64,30 @@ impl View {
             _ => Box::default(),
         };
         let until = entries.iter().filter_map(|entry| next_change(entry, now)).min().unwrap_or(u64::MAX);
-        View { epoch, until, weights, spare, cycle, fails_open }
+        let table = matches!(balance, Balance::IpHash | Balance::Hash(_)).then(|| table(entries, before));
+        let weighted = matches!(balance, Balance::Random | Balance::LeastTime).then(|| Weighted::new(&weights));
+        View { epoch, until, weights, spare, cycle, table, weighted, fails_open }
     }
 
     /// No server at all may be used.
     pub fn is_empty(&self) -> bool {
         self.weights.iter().all(|&weight| weight == 0)
+    }
+}
+
+/// A Maglev table and what it was made from.
+#[derive(Debug)]
+pub(super) struct Table {
+    of: Vec<(u64, u32)>,
+    pub(super) maglev: Maglev,
+}
+
+/// The table of all servers by their weights in force. Slow start does not show in it: it would move keys for a while.
+fn table(entries: &[Entry], before: Option<&Arc<Table>>) -> Arc<Table> {
+    let of: Vec<_> = entries.iter().map(|entry| (entry.identity, entry.weight())).collect();
+    match before {
+        Some(before) if before.of == of => before.clone(),
+        _ => Arc::new(Table { maglev: Maglev::new(&of), of }),
     }
 }
 

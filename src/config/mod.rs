@@ -52,12 +52,12 @@ impl std::error::Error for Errors {}
 
 /// Loads a file and all that it includes.
 pub fn load(path: &Path) -> Result<Loaded, Errors> {
-    finish(include::read(path), &build::Surroundings::read(), &resolve::system)
+    finish(include::read(path), &build::Surroundings::read(), &resolve::system())
 }
 
 /// Loads a text as if it stood in a file of that name.
 pub fn load_str(name: &str, text: &str) -> Result<Loaded, Errors> {
-    finish(include::read_str(name, text), &build::Surroundings::read(), &resolve::system)
+    finish(include::read_str(name, text), &build::Surroundings::read(), &resolve::system())
 }
 
 fn finish(reading: Reading, surroundings: &build::Surroundings, lookup: resolve::Lookup) -> Result<Loaded, Errors> {

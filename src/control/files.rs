@@ -36,7 +36,9 @@ pub struct Needed {
 pub fn needed(plan: &Plan, open: u64) -> Needed {
     let workers = worker::count(plan) as u64;
     let per_worker = limits::WORKER_DESCRIPTORS + plan.listeners.len() as u64;
-    let to_start = open + limits::CONTROL_DESCRIPTORS + workers * per_worker + limits::SPARE_DESCRIPTORS;
+    let named = plan.upstreams.iter().flat_map(|upstream| &upstream.peers).any(|peer| peer.host.is_some());
+    let lookups = if named { limits::DNS_LOOKUPS_MAX as u64 * limits::DNS_LOOKUP_DESCRIPTORS } else { 0 };
+    let to_start = open + limits::CONTROL_DESCRIPTORS + lookups + workers * per_worker + limits::SPARE_DESCRIPTORS;
     // Each client connection may have one to a server, and idle ones wait in the pools beside them.
     let busy = workers * (2 * u64::from(plan.worker_connections) + 2 * u64::from(limits::PIPES_MAX));
     let pools = plan.upstreams.iter().map(|upstream| u64::from(upstream.keepalive) * upstream.peers.len() as u64);
@@ -51,9 +53,12 @@ mod tests {
     fn what_a_plan_takes() {
         let text = "workers = 2\nworker_connections = 100\n[upstream.a]\nserver = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\nkeepalive = 10\n\
                     [[tcp]]\nlisten = \"127.0.0.1:3\"\nproxy_pass = \"a\"\n";
-        let plan = crate::config::load_str("test", text).expect("a good configuration").plan;
+        let mut plan = crate::config::load_str("test", text).expect("a good configuration").plan;
         let start = 3 + limits::CONTROL_DESCRIPTORS + limits::SPARE_DESCRIPTORS + 2 * (limits::WORKER_DESCRIPTORS + 1);
         assert_eq!(needed(&plan, 3), Needed { to_start: start, at_most: start + 2 * (200 + 32) + 20 });
+        plan.upstreams[0].peers[0].host = Some(crate::config::plan::Host { name: "a.test".to_string(), port: 1 });
+        let lookups = limits::DNS_LOOKUPS_MAX as u64 * limits::DNS_LOOKUP_DESCRIPTORS;
+        assert_eq!(needed(&plan, 3).to_start, start + lookups);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod desk;
+pub mod dns;
 pub mod files;
 mod reload;
 pub mod signals;

@@ -9,11 +9,14 @@ mod chunked;
 pub mod fields;
 pub mod framing;
 pub mod page;
+pub mod real_ip;
 pub mod reason;
 pub mod request;
 pub mod response;
 pub mod rewrite;
+pub mod sticky;
 pub mod target;
+pub mod variables;
 pub mod writer;
 
 #[cfg(test)]

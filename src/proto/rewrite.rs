@@ -5,6 +5,7 @@ use super::fields::{Named, is, is_hop_by_hop, is_token, lists, trim};
 use super::framing::Framing;
 use super::request::{Request, RequestFacts, Route, Version};
 use super::response::{Response, ResponseFacts};
+use super::sticky::SetCookie;
 use super::writer::Writer;
 use httparse::Header;
 
@@ -147,7 +148,7 @@ fn write_framing(w: &mut Writer, framing: Framing) {
 }
 
 /// Writes a final response for the client. `framing`: how the body will go to it (see `ResponseFacts::framing_to_client`).
-/// `close`: the connection ends after it; `Framing::Close` implies that.
+/// `close`: the connection ends after it; `Framing::Close` implies that. `cookie`: one of ours, set behind the backend's own.
 pub fn write_response(
     w: &mut Writer,
     response: &Response,
@@ -155,11 +156,15 @@ pub fn write_response(
     request: &RequestFacts,
     framing: Framing,
     close: bool,
+    cookie: Option<&SetCookie>,
 ) {
     write_status_line(w, response);
     // RFC 9110 15.5.22: 426 must say which protocol is wanted, and Upgrade needs its Connection option.
     let upgrade = response.status == 426 && response.fields.iter().any(|f| is(f.name, "upgrade"));
     write_fields(w, response, upgrade);
+    if let Some(cookie) = cookie {
+        cookie.write(w);
+    }
     match (close || framing == Framing::Close, upgrade) {
         (true, true) => w.put(b"Connection: close, upgrade\r\n"),
         (true, false) => w.put(b"Connection: close\r\n"),

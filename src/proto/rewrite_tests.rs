@@ -140,11 +140,42 @@ fn a_rewritten_head_grows_within_its_limit() {
     rewrite(full.as_bytes(), &forwarding).unwrap();
 }
 
+#[test]
+fn a_cookie_is_set_behind_the_backends_own() {
+    let cookie = SetCookie { name: "srv", identity: 0xab, attributes: "; Path=/" };
+    const OURS: &str = "Set-Cookie: srv=00000000000000ab; Path=/";
+    let rows = [
+        ("HTTP/1.1 200 OK|Content-Length: 2", GET, false, "HTTP/1.1 200 OK|OURS|Content-Length: 2"),
+        (
+            "HTTP/1.1 200 OK|set-cookie: srv=x|Set-Cookie: a=b|X: y|Transfer-Encoding: chunked",
+            GET,
+            true,
+            "HTTP/1.1 200 OK|set-cookie: srv=x|Set-Cookie: a=b|X: y|OURS|Connection: close|Transfer-Encoding: chunked",
+        ),
+        // Connection cannot take it away.
+        ("HTTP/1.1 204 No|Connection: Set-Cookie|Set-Cookie: a=b", GET, false, "HTTP/1.1 204 No|OURS"),
+        (
+            "HTTP/1.1 304 No|Content-Length: 7",
+            RequestFacts { version: Version::Http10, ..GET },
+            false,
+            "HTTP/1.1 304 No|OURS|Connection: keep-alive|Content-Length: 7",
+        ),
+    ];
+    for (from, request, close, to) in rows {
+        assert_eq!(answer_with(from, &request, close, Some(&cookie)), head(&to.replace("OURS", OURS)), "{from}");
+        assert_eq!(answer(from, &request, close), head(&to.replace("|OURS", "")), "{from}");
+    }
+}
+
 /// The answer to `request` as the client gets it.
 fn answer(from: &str, request: &RequestFacts, close: bool) -> String {
+    answer_with(from, request, close, None)
+}
+
+fn answer_with(from: &str, request: &RequestFacts, close: bool, cookie: Option<&SetCookie>) -> String {
     with_response(head(from).as_bytes(), |response| {
         let facts = response.inspect(request).unwrap();
-        written(|w| write_response(w, response, &facts, request, facts.framing_to_client(request), close))
+        written(|w| write_response(w, response, &facts, request, facts.framing_to_client(request), close, cookie))
     })
     .unwrap()
 }
@@ -397,7 +428,7 @@ fn a_rewritten_response_means_the_same() {
         accepted += 1;
         let framing = facts.framing_to_client(&request);
         let close = random.below(2) == 0;
-        let again = written(|w| write_response(w, &response, &facts, &request, framing, close));
+        let again = written(|w| write_response(w, &response, &facts, &request, framing, close, None));
         let seen = response_facts(again.as_bytes(), &request)
             .unwrap_or_else(|e| panic!("{e:?} round {round} {text:?} -> {again:?}"));
         assert_eq!(seen.body, framing, "round {round} {text:?} -> {again:?}");

@@ -3,7 +3,7 @@
 use super::tries::Tries;
 use super::tunnel::{self, Ended, Patience};
 use super::{Context, Open, ms};
-use crate::balance::stable_hash;
+use crate::balance::hash::stable_hash;
 use crate::config::plan::{Service, Tcp};
 use crate::limits::{RESET_FLUSH_MAX, TICK};
 use crate::log::Level;

@@ -9,6 +9,7 @@ pub mod backend;
 pub mod client;
 pub mod load;
 pub mod message;
+pub mod name_server;
 pub mod net;
 pub mod payload;
 pub mod postgres;

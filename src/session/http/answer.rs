@@ -139,7 +139,7 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
             rewrite::write_switching(&mut writer, &parsed);
             close = false;
         } else {
-            rewrite::write_response(&mut writer, &parsed, &facts, request, framing, close);
+            rewrite::write_response(&mut writer, &parsed, &facts, request, framing, close, None);
         }
         let len = writer.finish().ok_or(Reason::ResponseHeadTooLarge)?;
         Ok(match facts.is_interim() {

@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, Outcome};
 use super::client::{Client, HeadRead};
 use super::{Context, Next, report};
-use crate::balance::stable_hash;
+use crate::balance::hash::stable_hash;
 use crate::config::plan::{Balance, Location, Retry, Server};
 use crate::log::Level;
 use crate::proto::framing::Framing;

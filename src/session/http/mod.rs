@@ -7,6 +7,7 @@ mod exchange;
 pub mod parking;
 #[cfg(test)]
 mod tests;
+pub mod variables;
 
 use super::{Context, Open};
 use crate::proto::reason::Reason;
