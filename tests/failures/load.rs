@@ -71,7 +71,7 @@ pub fn expect_good(outcomes: &[Outcome], when: &str) {
 
 /// Threads that send one request after another.
 pub struct Load {
-    /// What each client still sends; far more than any test needs until `finish`.
+    /// What each client still sends.
     left: Arc<[AtomicUsize]>,
     answered: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<Vec<Outcome>>>,
@@ -80,8 +80,12 @@ pub struct Load {
 impl Load {
     /// Starts the clients, each on a connection that it keeps.
     pub fn start(place: &Place, clients: Clients) -> Load {
+        Load::begin(place, clients, usize::MAX)
+    }
+
+    fn begin(place: &Place, clients: Clients, each: usize) -> Load {
         let count = clients.gets + clients.posts;
-        let left: Arc<[AtomicUsize]> = (0..count).map(|_| AtomicUsize::new(1_000_000)).collect();
+        let left: Arc<[AtomicUsize]> = (0..count).map(|_| AtomicUsize::new(each)).collect();
         let answered = Arc::new(AtomicUsize::new(0));
         let threads = (0..count).map(|i| {
             let (place, left, answered) = (place.clone(), left.clone(), answered.clone());
@@ -94,7 +98,7 @@ impl Load {
 
     /// The clients send so many requests each, and no more.
     pub fn run(place: &Place, clients: Clients, each: usize) -> Vec<Outcome> {
-        Load::start(place, clients).finish(each)
+        Load::begin(place, clients, each).outcomes()
     }
 
     /// Answers and failures so far.
@@ -113,9 +117,12 @@ impl Load {
     #[track_caller]
     pub fn finish(self, more: usize) -> Vec<Outcome> {
         self.left.iter().for_each(|left| left.store(more, SeqCst));
-        wait_until_within(PATIENCE * 3, &format!("the load ends after {more} more requests of each"), || {
-            self.threads.iter().all(JoinHandle::is_finished)
-        });
+        self.outcomes()
+    }
+
+    #[track_caller]
+    fn outcomes(self) -> Vec<Outcome> {
+        wait_until_within(PATIENCE * 3, "the load ends", || self.threads.iter().all(JoinHandle::is_finished));
         self.threads.into_iter().flat_map(|thread| thread.join().expect("no client panicked")).collect()
     }
 }
