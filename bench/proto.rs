@@ -54,7 +54,13 @@ fn carry_request(head: &[u8], out: &mut [u8]) -> (RequestFacts, usize) {
     let mut slots = FieldSlots::new();
     let parsed = request::parse(head, &mut slots).expect("well formed").expect("whole");
     let (facts, route) = parsed.inspect().expect("well formed");
-    let forwarding = Forwarding { client_ip: "203.0.113.7", scheme: "http", trusted: false, fallback_host: "backend" };
+    let forwarding = Forwarding {
+        peer_ip: "203.0.113.7",
+        client_ip: "203.0.113.7",
+        scheme: "http",
+        trusted: false,
+        fallback_host: "backend",
+    };
     let mut writer = Writer::new(out);
     rewrite::write_request(&mut writer, &parsed, &facts, &route, &forwarding);
     (facts, writer.finish().expect("fits"))

@@ -148,6 +148,16 @@ pub const LATENCY_RAISE_MAX: u32 = 2;
 pub const FORWARDED_HOPS_MAX: usize = 32;
 /// Bytes of a sticky cookie's name and attributes: Set-Cookie must fit behind a full head.
 pub const STICKY_COOKIE_MAX: usize = 1024;
+/// Passed checks in a row until a server counts as up. HAProxy: 2; nginx Plus: 1.
+pub const CHECK_RISE_DEFAULT: u32 = 2;
+/// Failed checks in a row until it counts as down. HAProxy: 3; nginx Plus: 1, which one slow answer reaches.
+pub const CHECK_FALL_DEFAULT: u32 = 3;
+/// Percent by which the interval of checks varies to both sides.
+pub const CHECK_JITTER_DEFAULT: u8 = 10;
+/// Largest such percentage.
+pub const CHECK_JITTER_MAX: u8 = 50;
+/// Bytes of the user that a check of a database names. PostgreSQL cuts longer names, MySQL allows 32 characters.
+pub const CHECK_USER_MAX: usize = 32;
 /// Bytes of a checked server's answer that are looked at.
 pub const CHECK_ANSWER_MAX: usize = 64 * 1024;
 
@@ -196,6 +206,8 @@ pub const LATENCY_TIME: u64 = 10_000;
 pub const QUEUE_TIMEOUT_DEFAULT: u64 = 10_000;
 /// From one active check of a server to the next. nginx Plus: 5 s.
 pub const CHECK_INTERVAL_DEFAULT: u64 = 5_000;
+/// The least time from one active check of a server to the next: what is closer together is load, and tells no more.
+pub const CHECK_INTERVAL_MIN: u64 = 100;
 /// One active check.
 pub const CHECK_TIMEOUT_DEFAULT: u64 = 3_000;
 /// A server that could not be connected to is looked at so often, to see when it is back.

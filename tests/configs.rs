@@ -1,6 +1,6 @@
 //! Every example in `configs/` loads without a word, and says what its comments claim.
 
-use ringgate::config::plan::{Address, Balance, Plan, Service};
+use ringgate::config::plan::{Address, Balance, CheckKind, Plan, Service};
 use ringgate::config::{Loaded, load, load_str};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,6 +46,71 @@ fn the_methods_are_the_named_ones() {
     assert_eq!(example("least-conn.toml").upstreams[0].balance, Balance::LeastConn);
     let weights: Vec<u32> = example("weights.toml").upstreams[0].peers.iter().map(|peer| peer.weight).collect();
     assert_eq!(weights, [4, 1, 1]);
+}
+
+#[test]
+fn texts_choose_the_server() {
+    let plan = example("hash.toml");
+    let methods: Vec<_> = plan.upstreams.iter().map(|upstream| upstream.balance.word()).collect();
+    assert_eq!(methods, ["hash", "ip_hash", "random", "least_time"]);
+    let Balance::Hash(template) = &plan.upstreams[0].balance else { panic!("not by a text") };
+    assert_eq!(template.to_string(), "$host$request_uri");
+
+    let plan = example("sticky.toml");
+    let sticky = plan.upstreams[0].sticky.as_ref().expect("a cookie");
+    assert_eq!(sticky.name, "route");
+    assert_eq!(sticky.attributes, "; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax");
+    assert_eq!(plan.servers[0].real_ip_from.len(), 2);
+}
+
+#[test]
+fn failures_are_noticed_as_the_comments_say() {
+    let plan = example("health-checks.toml");
+    let shop = &plan.upstreams[0];
+    let words: Vec<_> =
+        shop.peers.iter().map(|peer| (peer.backup, peer.down, peer.max_conns, peer.max_fails)).collect();
+    assert_eq!(
+        words,
+        [(false, false, None, 5), (false, false, Some(100), 3), (true, false, None, 3), (false, true, None, 3)]
+    );
+    assert_eq!(shop.peers[1].slow_start, Some(Duration::from_secs(60)));
+    assert_eq!((shop.max_fail_rate, shop.max_ejected, shop.fail_open, shop.queue), (Some(50), 50, false, 200));
+    let check = shop.health_check.as_ref().expect("a check");
+    assert!(
+        matches!(&check.kind, CheckKind::Http { path, body: Some(body), status, .. }
+            if path == "/health" && body == "ok" && *status == [200..=299, 304..=304]),
+        "{check:?}"
+    );
+    let check = plan.upstreams[1].health_check.as_ref().expect("a check");
+    assert_eq!((&check.kind, check.port), (&CheckKind::Tcp, Some(9000)));
+
+    let plan = example("databases.toml");
+    let kinds: Vec<_> = plan.upstreams.iter().map(|upstream| &upstream.health_check.as_ref().unwrap().kind).collect();
+    assert!(
+        matches!(kinds[..], [
+            CheckKind::Postgres { user },
+            CheckKind::Redis,
+            CheckKind::Mysql { .. },
+            CheckKind::SendExpect { quit, .. }
+        ] if user == "ringgate" && quit == "QUIT\r\n"),
+        "{kinds:?}"
+    );
+    let closes: Vec<_> = plan.upstreams.iter().map(|upstream| upstream.close_on_down).collect();
+    assert_eq!(closes, [true, true, false, false]);
+}
+
+#[test]
+fn requests_are_tried_again_where_the_comments_say() {
+    let plan = example("retries.toml");
+    assert_eq!(plan.upstreams[0].retry_budget, 10);
+    let retry = |path| &plan.servers[0].location_for(path).unwrap().retry;
+    assert_eq!(retry("/").statuses, [502, 503]);
+    assert!(retry("/").methods.is_empty() && retry("/").error && !retry("/").invalid_header);
+    assert_eq!(retry("/orders/1").methods, ["POST"]);
+    assert!(retry("/orders/1").error && retry("/orders/1").statuses.is_empty());
+    let off = retry("/payments/1");
+    assert!(!off.error && !off.timeout && !off.invalid_header && off.statuses.is_empty());
+    assert_eq!((off.tries, off.within), (3, Some(Duration::from_secs(10))));
 }
 
 #[test]

@@ -124,6 +124,11 @@ impl Group {
         &self.entries
     }
 
+    /// A server has this identity.
+    pub fn has(&self, identity: u64) -> bool {
+        self.entries.iter().any(|entry| entry.identity == identity)
+    }
+
     /// What its generations share.
     pub fn lineage(&self) -> &Arc<Lineage> {
         &self.lineage

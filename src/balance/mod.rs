@@ -34,6 +34,15 @@ use std::sync::Arc;
 /// A server's position in its group.
 pub type ServerIndex = usize;
 
+/// What the choice of a server goes by besides load.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Key {
+    /// The stable hash of what `hash` and `ip_hash` look at.
+    pub hash: u64,
+    /// The identity of the server that the client's cookie names.
+    pub named: Option<u64>,
+}
+
 /// One worker's view of a group.
 #[derive(Debug)]
 pub struct Picker {

@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(short, long, value_name = "ADDRESS")]
     listen: Option<String>,
     /// How the next server is chosen. With least_conn the slow backend gets less; with round_robin it gets its full third
-    #[arg(short, long, value_enum, default_value_t = Method::LeastConn)]
+    #[arg(short, long, value_name = "METHOD", default_value = "least_conn")]
     balance: Method,
     /// Send no requests by itself: the table shows yours only
     #[arg(long)]
@@ -73,10 +73,10 @@ fn configuration(arguments: &Arguments, listen: &str, backends: &[Backend]) -> S
     use super::fileless::quoted;
     let servers: Vec<_> = backends.iter().map(|backend| quoted(&backend.address.to_string())).collect();
     format!(
-        "admin = {}\nshutdown_timeout = \"5s\"\n\n[upstream.demo]\nbalance = \"{}\"\nserver = [{}]\n\n\
+        "admin = {}\nshutdown_timeout = \"5s\"\n\n[upstream.demo]\nbalance = {}\nserver = [{}]\n\n\
          [[server]]\nlisten = {}\n\n[server.location.\"/\"]\nproxy_pass = \"http://demo\"\n",
         quoted(&sockets::own().display().to_string()),
-        arguments.balance.word(),
+        quoted(&arguments.balance.to_string()),
         servers.join(", "),
         quoted(listen),
     )
@@ -98,7 +98,7 @@ mod tests {
         let address = |port| (Ipv4Addr::LOCALHOST, port).into();
         let backends: Vec<_> =
             [1, 2].map(|port| Backend { name: "x", address: address(port), delay: Duration::ZERO }).into();
-        let arguments = Arguments { listen: None, balance: Method::LeastConn, no_load: true };
+        let arguments = Arguments { listen: None, balance: "least_conn".parse().unwrap(), no_load: true };
         let value: toml::Table = configuration(&arguments, "127.0.0.1:8080", &backends).parse().unwrap();
         let servers = value["upstream"]["demo"]["server"].as_array().unwrap();
         assert_eq!(servers.iter().map(|v| v.as_str().unwrap()).collect::<Vec<_>>(), ["127.0.0.1:1", "127.0.0.1:2"]);

@@ -5,9 +5,10 @@ use super::{counted, fail, print, serve, sockets, tell};
 use crate::config;
 use crate::control::status;
 use crate::log::Level;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 /// The options.
 #[derive(Debug, clap::Args)]
@@ -18,8 +19,8 @@ pub struct Arguments {
     /// A server behind it: 127.0.0.1:3000, localhost:3000, 3000 (on this machine), unix:/run/app.sock; repeat for more
     #[arg(short, long, required = true, value_name = "ADDRESS")]
     pub to: Vec<String>,
-    /// How the next server is chosen
-    #[arg(short, long, value_enum, default_value_t = Method::RoundRobin)]
+    /// How the next server is chosen: round_robin, least_conn, ip_hash, 'hash $request_uri', random or least_time
+    #[arg(short, long, value_name = "METHOD", default_value_t = Method::default())]
     pub balance: Method,
     /// Worker threads [default: one per CPU]
     #[arg(short, long, value_name = "N")]
@@ -29,24 +30,30 @@ pub struct Arguments {
     pub admin: Option<String>,
 }
 
-/// The methods, in the configuration's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Method {
-    /// One after the other
-    #[value(name = "round_robin", alias = "round-robin")]
-    RoundRobin,
-    /// The one with the fewest requests (with tcp: connections) in flight
-    #[value(name = "least_conn", alias = "least-conn")]
-    LeastConn,
+/// A method of choosing, in the configuration's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Method(String);
+
+impl Default for Method {
+    fn default() -> Method {
+        Method("round_robin".to_owned())
+    }
 }
 
-impl Method {
-    /// As the configuration writes it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Method::RoundRobin => "round_robin",
-            Method::LeastConn => "least_conn",
-        }
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(given: &str) -> Result<Method, String> {
+        // On a command line a dash is as good.
+        let end = given.find(' ').unwrap_or(given.len());
+        let text = format!("{}{}", given[..end].replace('-', "_"), &given[end..]);
+        config::balance(&text).map(|_| Method(text))
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -91,8 +98,8 @@ pub fn configuration(arguments: &Arguments, form: Form, own_socket: &Path) -> St
     }
     let _ = write!(
         text,
-        "\n[upstream.servers]\nbalance = \"{}\"\nserver = {}\n\n{}\nlisten = {}\n",
-        arguments.balance.word(),
+        "\n[upstream.servers]\nbalance = {}\nserver = {}\n\n{}\nlisten = {}\n",
+        quoted(&arguments.balance.to_string()),
         array(&servers),
         form.section,
         array(&listen)
@@ -134,6 +141,28 @@ mod tests {
     }
 
     #[test]
+    fn methods_are_those_of_the_configuration() {
+        for (given, meant) in [
+            ("round_robin", "round_robin"),
+            ("round-robin", "round_robin"),
+            ("ip-hash", "ip_hash"),
+            ("hash $http_x-a consistent", "hash $http_x-a consistent"),
+            ("hash $request_uri", "hash $request_uri"),
+            ("random two least_conn", "random two least_conn"),
+            ("least-time", "least_time"),
+        ] {
+            assert_eq!(given.parse::<Method>().map(|method| method.to_string()).as_deref(), Ok(meant));
+        }
+        assert_eq!(Method::default().to_string(), "round_robin");
+        for (given, hint) in
+            [("", "\"least_conn\""), ("fair", "\"least_conn\""), ("hash", "$request_uri"), ("least", "write")]
+        {
+            let error = given.parse::<Method>().expect_err(given);
+            assert!(error.contains(hint), "{given}: {error}");
+        }
+    }
+
+    #[test]
     fn the_command_line_becomes_a_configuration() {
         let form = Form { scheme: "tcp://", section: "[[tcp]]\nproxy_pass = \"servers\"" };
         let arguments = Arguments {
@@ -141,7 +170,7 @@ mod tests {
             to: ["3000", "tcp://localhost:3001/", "http://a", "[::1]:9", "unix:/run/a \"b\".sock"]
                 .map(str::to_owned)
                 .into(),
-            balance: Method::LeastConn,
+            balance: "least_conn".parse().unwrap(),
             workers: Some(2),
             admin: None,
         };

@@ -19,7 +19,7 @@ mod tests {
 
     fn text(listen: &str, to: &str) -> String {
         let (listen, to) = (vec![listen.to_owned()], vec![to.to_owned(), "127.0.0.1:3001".to_owned()]);
-        let balance = fileless::Method::LeastConn;
+        let balance = "least_conn".parse().unwrap();
         let arguments = Arguments { listen, to, balance, workers: None, admin: None };
         fileless::configuration(&arguments, FORM, Path::new("/run/own.sock"))
     }

@@ -1,24 +1,26 @@
 //! From files to the plan: every check, inheritance, name resolution. All errors are collected; with one there is no plan.
 
 use crate::config::address::Target;
-use crate::config::file::{File, Setting, Word};
+use crate::config::file::{Inherited, Many, Setting};
 use crate::config::include::Parsed;
 use crate::config::plan::{self, Address, Plan, Upstream};
 use crate::config::report::{Place, Report};
 use crate::config::resolve::{Lookup, Resolver};
-use crate::config::settings::{Settings, splice_min};
-use crate::config::value::{count, duration};
-use crate::limits;
+use crate::config::settings::Settings;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::time::Duration;
-use toml::Spanned;
 
+mod backend;
+mod balance;
+mod health_check;
 mod listeners;
 mod pass;
+mod process;
 mod servers;
 mod tcp;
 mod upstreams;
+
+pub use balance::balance;
 
 /// What the plan takes from its surroundings.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +65,8 @@ pub fn build(files: &[Parsed], surroundings: &Surroundings, lookup: Lookup) -> (
         upstreams: Vec::new(),
         groups: BTreeMap::new(),
         direct: HashMap::new(),
-        portless: HashMap::new(),
+        http_only: HashMap::new(),
+        asks_others: false,
         servers: Vec::new(),
         tcps: Vec::new(),
         listens: Vec::new(),
@@ -107,8 +110,10 @@ struct Builder<'a> {
     groups: BTreeMap<String, Group>,
     /// Upstreams of addresses that a `proxy_pass` names directly.
     direct: HashMap<Target, usize>,
-    /// By group, the first server without a port: where it is, and what to write.
-    portless: HashMap<usize, (Place, String)>,
+    /// By group, what keeps tcp sections from using it: where that is, and what to write.
+    http_only: HashMap<usize, Vec<(Place, String)>>,
+    /// Names are looked up by the name servers of `resolver`, when ringgate runs.
+    asks_others: bool,
     servers: Vec<plan::Server>,
     tcps: Vec<plan::Tcp>,
     listens: Vec<Listened>,
@@ -118,6 +123,7 @@ impl Builder<'_> {
     fn plan(&mut self, files: &[Parsed]) -> Option<Plan> {
         let main = files.first()?;
         let plan = self.process(main);
+        self.asks_others = !plan.resolver.servers.is_empty();
         for included in &files[1..] {
             self.refuse_process_keys(&included.file, included.source);
         }
@@ -137,6 +143,7 @@ impl Builder<'_> {
             self.reports.push(Report::error(Place::file(0), message).help(help));
         }
         self.warn_unused_groups();
+        self.warn_shared_cookies();
         let listeners = self.listeners();
         let (servers, upstreams) = (std::mem::take(&mut self.servers), std::mem::take(&mut self.upstreams));
         Some(Plan { listeners, servers, upstreams, ..plan })
@@ -161,77 +168,6 @@ impl Builder<'_> {
         })
     }
 
-    /// What concerns the whole process.
-    fn process(&mut self, main: &Parsed) -> Plan {
-        let Parsed { source, directory, file } = main;
-        let workers = |text: &str| match text {
-            "auto" => Ok(None),
-            _ => count(text, 1, limits::WORKERS_MAX as u64)
-                .map(|n| Some(n as usize))
-                .map_err(|e| format!("{e}, or \"auto\"")),
-        };
-        let on_or_off = |text: &str| match text {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err("write \"on\" or \"off\"".to_string()),
-        };
-        let error_log = |text: &str| match text {
-            "stderr" => Ok(None),
-            "" => Err("write a path, or \"stderr\"".to_string()),
-            "off" => Err("the error log cannot be switched off; write \"/dev/null\" if it must be".to_string()),
-            path => Ok(Some(directory.join(path))),
-        };
-        let admin = |text: &str| match text {
-            "off" => Ok(None),
-            "" => Err("write a path, or \"off\"".to_string()),
-            path => {
-                let path = directory.join(path.strip_prefix("unix:").unwrap_or(path));
-                match path.as_os_str().len() > limits::UNIX_PATH_MAX {
-                    true => Err(format!("the path of a unix socket has at most {} bytes", limits::UNIX_PATH_MAX)),
-                    false => Ok(Some(path)),
-                }
-            }
-        };
-        let connections = |text: &str| count(text, 1, limits::CONNECTIONS_MAX.into()).map(|n| n as u32);
-        let shutdown = Duration::from_millis(limits::SHUTDOWN_TIMEOUT_DEFAULT);
-        Plan {
-            workers: self.setting(*source, &file.workers, None, workers),
-            worker_connections: self.setting(
-                *source,
-                &file.worker_connections,
-                limits::WORKER_CONNECTIONS_DEFAULT,
-                connections,
-            ),
-            handover: self.setting(*source, &file.handover, true, on_or_off),
-            error_log: self.setting(*source, &file.error_log, None, error_log),
-            admin: self.setting(*source, &file.admin, self.surroundings.admin_default(), admin),
-            shutdown_timeout: self.setting(*source, &file.shutdown_timeout, shutdown, duration),
-            splice_min: self.setting(*source, &file.splice_min, Some(limits::SPLICE_MIN_DEFAULT), splice_min),
-            resolver: plan::Resolver::default(),
-            listeners: Vec::new(),
-            servers: Vec::new(),
-            upstreams: Vec::new(),
-        }
-    }
-
-    fn refuse_process_keys(&mut self, file: &File, source: usize) {
-        let keys = [
-            ("workers", &file.workers),
-            ("worker_connections", &file.worker_connections),
-            ("handover", &file.handover),
-            ("error_log", &file.error_log),
-            ("admin", &file.admin),
-            ("shutdown_timeout", &file.shutdown_timeout),
-            ("splice_min", &file.splice_min),
-        ];
-        for (key, setting) in keys {
-            if let Some(setting) = setting {
-                let message = format!("`{key}` concerns the whole process; it belongs in the main file");
-                self.error(Place::at(source, setting.span()), message);
-            }
-        }
-    }
-
     /// Defaults for every server. They may stand in any file, as in nginx's conf.d, but each only once.
     fn defaults(&mut self, files: &[Parsed]) -> Settings {
         let mut settings = Settings::default();
@@ -250,10 +186,20 @@ impl Builder<'_> {
         settings
     }
 
-    fn inherit(&mut self, settings: &mut Settings, keys: Vec<(&'static str, &Spanned<Word>)>, source: usize) {
+    fn inherit(&mut self, settings: &mut Settings, keys: Vec<(&'static str, Inherited)>, source: usize) {
         for (key, value) in keys {
-            if let Err(message) = settings.set(key, &value.get_ref().0) {
-                self.error(Place::at(source, value.span()), message);
+            let place = Place::at(source, value.span());
+            match value {
+                Inherited::Word(word) => {
+                    if let Err(message) = settings.set(key, &word.get_ref().0) {
+                        self.error(place, message);
+                    }
+                }
+                Inherited::List(list) => {
+                    let items = Many::items(list).into_iter();
+                    let values: Vec<_> = items.map(|(word, span)| (&*word.0, Place::at(source, span))).collect();
+                    self.reports.extend(settings.set_list(key, &values, &place));
+                }
             }
         }
     }

@@ -29,24 +29,48 @@ pub enum Many<T> {
 #[derive(Debug)]
 pub struct Named<T>(pub Vec<(Spanned<String>, T)>);
 
+/// The value of a setting that is inherited.
+#[derive(Debug, Clone, Copy)]
+pub enum Inherited<'a> {
+    /// Of a key with one value.
+    Word(&'a Spanned<Word>),
+    /// Of a key with one or several.
+    List(&'a Spanned<Many<Word>>),
+}
+
+impl Inherited<'_> {
+    /// Its place as a whole.
+    pub fn span(&self) -> Range<usize> {
+        match self {
+            Inherited::Word(word) => word.span(),
+            Inherited::List(words) => words.span(),
+        }
+    }
+}
+
 /// Declares a section that also takes settings which sections beneath it inherit.
 macro_rules! section {
     (
         $(#[$meta:meta])* $name:ident { $($(#[$own_meta:meta])* $own:ident: $type:ty,)* }
-        inherits { $($(#[$setting_meta:meta])* $setting:ident,)* }
+        inherits { $($setting:ident,)* }
+        and lists { $($list:ident,)* }
     ) => {
         $(#[$meta])*
         #[derive(Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$own_meta])* pub $own: $type,)*
-            $($(#[$setting_meta])* pub $setting: Setting,)*
+            $(pub $setting: Setting,)*
+            $(pub $list: Option<Spanned<Many<Word>>>,)*
         }
 
         impl $name {
             /// What is inherited downwards: every such key with its value, if it has one.
-            pub fn inherited(&self) -> Vec<(&'static str, &Spanned<Word>)> {
-                let all = [$((stringify!($setting), self.$setting.as_ref())),*];
+            pub fn inherited(&self) -> Vec<(&'static str, Inherited<'_>)> {
+                let all: Vec<(&'static str, Option<Inherited>)> = vec![
+                    $((stringify!($setting), self.$setting.as_ref().map(Inherited::Word)),)*
+                    $((stringify!($list), self.$list.as_ref().map(Inherited::List)),)*
+                ];
                 all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
             }
         }
@@ -70,6 +94,8 @@ section! {
         shutdown_timeout: Setting,
         /// A size, or `"off"`.
         splice_min: Setting,
+        /// Addresses, and `valid=`.
+        resolver: Option<Spanned<Many<Word>>>,
         /// Paths and patterns, relative to this file.
         include: Option<Spanned<Many<Word>>>,
         /// `[upstream.NAME]`.
@@ -86,7 +112,9 @@ section! {
         client_header_timeout, keepalive_timeout, keepalive_requests,
         client_max_body_size, client_body_timeout, send_timeout,
         proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
+        proxy_next_upstream_tries, proxy_next_upstream_timeout,
     }
+    and lists { proxy_next_upstream, proxy_next_upstream_methods, set_real_ip_from, }
 }
 
 section! {
@@ -104,7 +132,9 @@ section! {
         client_header_timeout, keepalive_timeout, keepalive_requests,
         client_max_body_size, client_body_timeout, send_timeout,
         proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
+        proxy_next_upstream_tries, proxy_next_upstream_timeout,
     }
+    and lists { proxy_next_upstream, proxy_next_upstream_methods, set_real_ip_from, }
 }
 
 section! {
@@ -116,7 +146,9 @@ section! {
     inherits {
         client_max_body_size, client_body_timeout, send_timeout,
         proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
+        proxy_next_upstream_tries, proxy_next_upstream_timeout,
     }
+    and lists { proxy_next_upstream, proxy_next_upstream_methods, }
 }
 
 section! {
@@ -128,10 +160,13 @@ section! {
         proxy_pass: Setting,
         /// A duration, or `"off"`.
         proxy_timeout: Setting,
+        /// `"on"` or `"off"`.
+        proxy_next_upstream: Setting,
     }
     inherits {
-        proxy_connect_timeout,
+        proxy_connect_timeout, proxy_next_upstream_tries, proxy_next_upstream_timeout,
     }
+    and lists {}
 }
 
 /// `[upstream.NAME]`.
@@ -140,12 +175,87 @@ section! {
 pub struct Upstream {
     /// The method of choosing.
     pub balance: Setting,
+    /// `cookie NAME` and its attributes.
+    pub sticky: Setting,
     /// Idle connections kept per server.
     pub keepalive: Setting,
     /// How long one may idle.
     pub keepalive_timeout: Setting,
+    /// A percentage.
+    pub max_ejected: Setting,
+    /// A percentage, or `"off"`.
+    pub max_fail_rate: Setting,
+    /// `"on"` or `"off"`.
+    pub fail_open: Setting,
+    /// A percentage, or `"off"`.
+    pub retry_budget: Setting,
+    /// A number.
+    pub queue: Setting,
+    /// A duration.
+    pub queue_timeout: Setting,
+    /// `"keep"` or `"close"`.
+    pub on_down: Setting,
+    /// `[upstream.NAME.health_check]`.
+    pub health_check: Option<Spanned<HealthCheck>>,
     /// The backends.
     pub server: Option<Spanned<Many<Backend>>>,
+}
+
+/// `[upstream.NAME.health_check]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthCheck {
+    /// What is asked.
+    #[serde(rename = "type")]
+    pub kind: Setting,
+    /// A duration.
+    pub interval: Setting,
+    /// A duration.
+    pub timeout: Setting,
+    /// A percentage.
+    pub jitter: Setting,
+    /// A number.
+    pub rise: Setting,
+    /// A number.
+    pub fall: Setting,
+    /// A port.
+    pub port: Setting,
+    /// The target of the request.
+    pub uri: Setting,
+    /// The same.
+    pub path: Setting,
+    /// The Host field.
+    pub host: Setting,
+    /// Statuses and ranges of them.
+    pub status: Option<Spanned<Many<Word>>>,
+    /// A text.
+    pub body: Setting,
+    /// A name.
+    pub user: Setting,
+    /// A text.
+    pub send: Setting,
+    /// A text.
+    pub expect: Setting,
+    /// A text.
+    pub quit: Setting,
+}
+
+impl HealthCheck {
+    /// The keys that only some types have, those that are set.
+    pub fn special(&self) -> Vec<(&'static str, Range<usize>)> {
+        let words = [
+            ("uri", &self.uri),
+            ("path", &self.path),
+            ("host", &self.host),
+            ("body", &self.body),
+            ("user", &self.user),
+            ("send", &self.send),
+            ("expect", &self.expect),
+            ("quit", &self.quit),
+        ];
+        let status = self.status.iter().map(|status| ("status", status.span()));
+        words.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?.span()))).chain(status).collect()
+    }
 }
 
 /// One entry of an upstream's `server`.
@@ -154,7 +264,7 @@ pub enum Backend {
     /// `"127.0.0.1:8000"`, or with nginx's parameters after it.
     Word(Word),
     /// `{ address = "127.0.0.1:8000", weight = 2 }`.
-    Table(BackendTable),
+    Table(Box<BackendTable>),
 }
 
 /// The long form of a backend.
@@ -165,6 +275,36 @@ pub struct BackendTable {
     pub address: Setting,
     /// Its share.
     pub weight: Setting,
+    /// `"on"` or `"off"`.
+    pub backup: Setting,
+    /// `"on"` or `"off"`.
+    pub down: Setting,
+    /// A number.
+    pub max_conns: Setting,
+    /// A number.
+    pub max_fails: Setting,
+    /// A duration.
+    pub fail_timeout: Setting,
+    /// A duration.
+    pub slow_start: Setting,
+    /// `"on"`.
+    pub resolve: Setting,
+}
+
+impl BackendTable {
+    /// All but the address, by the names that they have behind one too.
+    pub fn parameters(&self) -> [(&'static str, &Setting); 8] {
+        [
+            ("weight", &self.weight),
+            ("backup", &self.backup),
+            ("down", &self.down),
+            ("max_conns", &self.max_conns),
+            ("max_fails", &self.max_fails),
+            ("fail_timeout", &self.fail_timeout),
+            ("slow_start", &self.slow_start),
+            ("resolve", &self.resolve),
+        ]
+    }
 }
 
 impl<T> Many<T> {
@@ -238,7 +378,7 @@ impl<'de> Visitor<'de> for BackendVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Backend, A::Error> {
-        BackendTable::deserialize(MapAccessDeserializer::new(map)).map(Backend::Table)
+        Box::deserialize(MapAccessDeserializer::new(map)).map(Backend::Table)
     }
 }
 

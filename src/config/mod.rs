@@ -8,11 +8,15 @@ mod address;
 mod build;
 mod file;
 mod include;
+mod networks;
 mod report;
 mod resolve;
+mod retry;
 mod settings;
 mod slips;
 mod value;
+
+pub use build::balance;
 
 use include::Reading;
 use plan::Plan;

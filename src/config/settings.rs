@@ -1,6 +1,9 @@
 //! Settings that are inherited: top level, then server (or tcp), then location, as nginx does it.
 
+use crate::config::networks::network;
 use crate::config::plan;
+use crate::config::report::{Place, Report};
+use crate::config::retry;
 use crate::config::value::{count, duration, size};
 use crate::limits;
 use std::sync::Arc;
@@ -61,9 +64,46 @@ impl Settings {
             "proxy_read_timeout" => self.proxy_read_timeout = wait(text)?,
             "proxy_send_timeout" => self.proxy_send_timeout = wait(text)?,
             "proxy_tunnel_timeout" => self.proxy_tunnel_timeout = wait(text)?,
-            _ => unreachable!("the file's mirror has no other inherited key"),
+            "proxy_next_upstream_tries" => self.retry_mut().tries = count(text, 0, limits::SERVERS_MAX as u64)? as u32,
+            "proxy_next_upstream_timeout" => self.retry_mut().within = retry::within(text)?,
+            _ => unreachable!("the file's mirror has no other inherited key with one value"),
         }
         Ok(())
+    }
+
+    /// Sets one key from its values, or reports why not. `whole`: the place of all of them.
+    pub fn set_list(&mut self, key: &str, values: &[(&str, Place)], whole: &Place) -> Vec<Report> {
+        match key {
+            "proxy_next_upstream" => retry::conditions(self.retry_mut(), values, whole),
+            "proxy_next_upstream_methods" => retry::methods(self.retry_mut(), values),
+            "set_real_ip_from" => self.set_real_ip_from(values),
+            _ => unreachable!("the file's mirror has no other inherited list"),
+        }
+    }
+
+    fn set_real_ip_from(&mut self, values: &[(&str, Place)]) -> Vec<Report> {
+        let mut reports = Vec::new();
+        self.real_ip_from.clear();
+        for (text, place) in values {
+            match network(text) {
+                Ok((net, warning)) => {
+                    reports.extend(warning.map(|message| Report::warning(place.clone(), message)));
+                    self.real_ip_from.push(net);
+                }
+                Err(message) => reports.push(Report::error(place.clone(), message)),
+            }
+        }
+        reports
+    }
+
+    /// In a tcp section: whether the next server is tried when one cannot be connected to.
+    pub fn set_tcp_retry(&mut self, on: bool) {
+        let retry = self.retry_mut();
+        (retry.error, retry.timeout) = (on, on);
+    }
+
+    fn retry_mut(&mut self) -> &mut plan::Retry {
+        Arc::make_mut(&mut self.retry)
     }
 
     /// A location with these values.
@@ -85,7 +125,8 @@ impl Settings {
 
     /// A tcp listener with these values.
     pub fn tcp(&self, upstream: usize, idle_timeout: Option<Duration>) -> plan::Tcp {
-        let retry = (*self.retry).clone();
+        // What concerns answers and methods is of requests only.
+        let retry = plan::Retry { statuses: Vec::new(), methods: Vec::new(), ..(*self.retry).clone() };
         plan::Tcp { upstream, proxy_connect_timeout: self.proxy_connect_timeout, idle_timeout, retry }
     }
 

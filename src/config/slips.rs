@@ -56,6 +56,7 @@ mod tests {
         for (section, head) in [
             (Section::Top, ""),
             (Section::Upstream, "[upstream.a]\n"),
+            (Section::HealthCheck, "[upstream.a.health_check]\n"),
             (Section::Backend, "[[upstream.a.server]]\n"),
             (Section::Server, "[[server]]\n"),
             (Section::Location, "[[server]]\n[server.location.\"/\"]\n"),

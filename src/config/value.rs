@@ -105,6 +105,25 @@ pub fn count(text: &str, min: u64, max: u64) -> Result<u64, String> {
     }
 }
 
+/// `"50%"`, or without the sign.
+pub fn percent(text: &str, min: u8, max: u8) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    match count(number, min.into(), max.into()) {
+        Ok(number) => Ok(number as u8),
+        Err(_) if is_number(number) => Err(format!("\"{text}\" is out of range; write \"{min}%\" to \"{max}%\"")),
+        Err(_) => Err(format!("\"{text}\" is not a percentage; write \"{min}%\" to \"{max}%\"")),
+    }
+}
+
+/// `"on"` or `"off"`.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write \"on\" or \"off\"".to_string()),
+    }
+}
+
 /// Decimal digits only, at least one.
 pub fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
@@ -161,6 +180,26 @@ mod tests {
         }
         assert!(size("99999999999g").unwrap_err().contains("beyond"));
         assert!(size("99999999999999999999").unwrap_err().contains("beyond"));
+    }
+
+    #[test]
+    fn percentages_and_switches() {
+        for (text, number) in [("50%", 50), ("50", 50), ("50 %", 50), ("1%", 1), ("100%", 100)] {
+            assert_eq!(percent(text, 1, 100), Ok(number), "{text}");
+        }
+        for text in ["0", "0%", "101%", "99999999999999999999"] {
+            assert!(
+                percent(text, 1, 100).unwrap_err().ends_with("is out of range; write \"1%\" to \"100%\""),
+                "{text}"
+            );
+        }
+        for text in ["", "%", "-5%", "0.5", "half", "5%%"] {
+            assert!(percent(text, 1, 100).unwrap_err().contains("is not a percentage"), "{text}");
+        }
+        assert_eq!((switch("on"), switch("off")), (Ok(true), Ok(false)));
+        for text in ["", "yes", "1", "On", "true"] {
+            assert_eq!(switch(text).unwrap_err(), "write \"on\" or \"off\"", "{text}");
+        }
     }
 
     #[test]

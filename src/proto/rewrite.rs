@@ -12,6 +12,8 @@ use httparse::Header;
 /// What the backend is told about the client.
 pub struct Forwarding<'a> {
     /// The peer's address, without port.
+    pub peer_ip: &'a str,
+    /// The client's: the peer's, or the one that a trusted peer names.
     pub client_ip: &'a str,
     /// "http" or "https": how the client came to us.
     pub scheme: &'a str,
@@ -94,7 +96,7 @@ pub fn write_request(w: &mut Writer, request: &Request, facts: &RequestFacts, ro
         }
     }
 
-    write_forwarded_for(w, if chain { request.fields } else { &[] }, forwarding.client_ip);
+    write_forwarded_for(w, if chain { request.fields } else { &[] }, forwarding.peer_ip);
     if real_ip {
         w.put_field("X-Real-IP", forwarding.client_ip.as_bytes());
     }
@@ -124,13 +126,13 @@ fn keep_trusted(forwarding: &Forwarding, ours: &mut bool) -> bool {
 }
 
 /// The chain that came, and this hop's client behind it: one field, so that readers of the first or the last one agree.
-fn write_forwarded_for(w: &mut Writer, fields: &[Header], client_ip: &str) {
+fn write_forwarded_for(w: &mut Writer, fields: &[Header], peer_ip: &str) {
     w.put(b"X-Forwarded-For: ");
     for field in fields.iter().filter(|f| is(f.name, "x-forwarded-for") && !f.value.is_empty()) {
         w.put(field.value);
         w.put(b", ");
     }
-    w.put_str(client_ip);
+    w.put_str(peer_ip);
     w.put(b"\r\n");
 }
 

@@ -3,8 +3,13 @@ use super::super::testing::{GET, Random, request_facts, response_facts, with_req
 use super::*;
 use crate::limits::{FIELDS_MAX, HEAD_GROWTH_MAX, HEAD_MAX};
 
-const FORWARDING: Forwarding =
-    Forwarding { client_ip: "192.0.2.1", scheme: "http", trusted: false, fallback_host: "backend" };
+const FORWARDING: Forwarding = Forwarding {
+    peer_ip: "192.0.2.1",
+    client_ip: "192.0.2.1",
+    scheme: "http",
+    trusted: false,
+    fallback_host: "backend",
+};
 /// What every request from that client gets where it has the Host "a".
 const OURS: &str = "X-Forwarded-For: 192.0.2.1|X-Real-IP: 192.0.2.1|X-Forwarded-Proto: http|X-Forwarded-Host: a";
 
@@ -131,7 +136,7 @@ fn a_rewritten_head_grows_within_its_limit() {
     let mut text = format!("GET http://{host}?x HTTP/1.1\r\nHost:a\r\nTE:trailers\r\n");
     text += &"a:b\r\n".repeat(FIELDS_MAX - 2);
     text += "\r\n";
-    let forwarding = Forwarding { client_ip: &"f".repeat(45), scheme: "https", ..FORWARDING };
+    let forwarding = Forwarding { peer_ip: &"f".repeat(45), client_ip: &"f".repeat(45), scheme: "https", ..FORWARDING };
     let longer = rewrite(text.as_bytes(), &forwarding).unwrap();
     assert!(longer.len() - text.len() < HEAD_GROWTH_MAX / 2, "{} bytes more", longer.len() - text.len());
 

@@ -129,6 +129,11 @@ impl<D: Driver> Reactor<D> {
         self.0.now.get() / 1_000_000
     }
 
+    /// The same clock in microseconds.
+    pub fn now_us(&self) -> u64 {
+        self.0.now.get() / 1000
+    }
+
     /// Random bits, not for secrets.
     pub fn random(&self) -> u64 {
         self.0.driver.borrow_mut().random()

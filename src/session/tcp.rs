@@ -3,8 +3,10 @@
 use super::tries::Tries;
 use super::tunnel::{self, Ended, Patience};
 use super::{Context, Open, ms};
-use crate::balance::hash::stable_hash;
-use crate::config::plan::{Service, Tcp};
+use crate::balance::Key;
+use crate::balance::hash::{StableHasher, stable_hash};
+use crate::config::plan::{Balance, Service, Tcp};
+use crate::config::template::Part;
 use crate::limits::{RESET_FLUSH_MAX, TICK};
 use crate::log::Level;
 use crate::proto::reason::Reason;
@@ -38,7 +40,7 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, live: &Live<D>, 
     // With no idle timeout by default, this is what finds peers that vanished without a word.
     client.keep_alive();
     let ip = address.map_or("unix:".to_owned(), |address| address.ip().to_canonical().to_string());
-    let (picked, backend) = match connect(cx, &client, owner, live, tcp, stable_hash(ip.as_bytes())).await {
+    let (picked, backend) = match connect(cx, &client, owner, live, tcp, key(live, tcp, &ip)).await {
         Ok(connected) => connected,
         Err(reason) => {
             cx.stats().count_error(reason);
@@ -73,18 +75,36 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, live: &Live<D>, 
     }
 }
 
-/// Connects to the servers in turn. A client that goes away meanwhile ends it. `key`: for `hash` and `ip_hash`.
+/// What `hash` and `ip_hash` go by: of a session only the address is known, so a hash's variables are all `$remote_addr`.
+fn key<D: Driver>(live: &Live<D>, tcp: &Tcp, ip: &str) -> Key {
+    let hash = match &live.plan.upstreams[tcp.upstream].balance {
+        Balance::IpHash => stable_hash(ip.as_bytes()),
+        Balance::Hash(template) => {
+            let mut hasher = StableHasher::new();
+            template.parts().iter().for_each(|part| match part {
+                Part::Text(text) => hasher.write(text.as_bytes()),
+                Part::Variable(_) => hasher.write(ip.as_bytes()),
+            });
+            hasher.finish()
+        }
+        _ => 0,
+    };
+    Key { hash, named: None }
+}
+
+/// Connects to the servers in turn. A client that goes away meanwhile ends it.
 async fn connect<D: Driver>(
     cx: &Context<D>,
     client: &Socket<D>,
     owner: Owner,
     live: &Live<D>,
     tcp: &Tcp,
-    key: u64,
+    key: Key,
 ) -> Result<(Picked<D>, Socket<D>), Reason> {
     let timer = cx.reactor.timer();
     let mut tries = Tries::new(cx, live, tcp.upstream, key, &tcp.retry);
     while let Some(picked) = tries.next(cx, client, &timer).await {
+        let began = cx.reactor.now_us();
         let connected = {
             let mut connecting = pin!(picked.connect(&timer, ms(tcp.proxy_connect_timeout)));
             poll_fn(|task| match connecting.as_mut().poll(task) {
@@ -93,6 +113,7 @@ async fn connect<D: Driver>(
             })
             .await
         };
+        picked.took(cx.reactor.now_us() - began);
         match connected {
             Ok(socket) => {
                 picked.succeeded();

@@ -2,8 +2,8 @@
 //! the time, the group's retry budget, and the queue where all are busy.
 
 use super::{Context, ms};
-use crate::balance::Tried;
 use crate::balance::health::Cause;
+use crate::balance::{Key, Tried};
 use crate::config::plan::Retry;
 use crate::log::Level;
 use crate::proto::reason::Reason;
@@ -18,8 +18,7 @@ use std::task::Poll;
 pub(super) struct Tries<'a, D: Driver> {
     live: &'a Live<D>,
     group: usize,
-    /// For `hash` and `ip_hash`.
-    key: u64,
+    key: Key,
     retry: &'a Retry,
     tried: Tried,
     count: u32,
@@ -31,7 +30,7 @@ pub(super) struct Tries<'a, D: Driver> {
 }
 
 impl<'a, D: Driver> Tries<'a, D> {
-    pub(super) fn new(cx: &Context<D>, live: &'a Live<D>, group: usize, key: u64, retry: &'a Retry) -> Self {
+    pub(super) fn new(cx: &Context<D>, live: &'a Live<D>, group: usize, key: Key, retry: &'a Retry) -> Self {
         live.groups[group].count_request();
         Self {
             live,

@@ -9,7 +9,7 @@ mod pool;
 
 pub use picked::{Pick, Picked};
 
-use crate::balance::{Group, Picker, Site, Tried};
+use crate::balance::{Group, Key, Picker, Site, Tried};
 use crate::config::plan::Plan;
 use crate::limits::{DOWN_LOOK_INTERVAL, UPSTREAM_EXCHANGES_MAX};
 use crate::ring::{Driver, Elapsed, Reactor, Watcher};
@@ -139,23 +139,27 @@ impl<D: Driver> Upstreams<D> {
         live.groups.len() > 1 && live.groups[group].running.get() >= UPSTREAM_EXCHANGES_MAX
     }
 
-    /// Chooses a server that was not tried yet and counts a request in flight there until the result is dropped. `key`: see
-    /// [`Picker::pick`].
-    pub fn pick(self: &Rc<Self>, live: &Live<D>, group: usize, tried: &Tried, key: u64) -> Pick<D> {
+    /// Chooses a server that was not tried yet and counts a request in flight there until the result is dropped.
+    pub fn pick(self: &Rc<Self>, live: &Live<D>, group: usize, tried: &Tried, key: Key) -> Pick<D> {
         let pools = &live.groups[group];
         let mut picker = pools.picker.borrow_mut();
         if pools.seen_turn.replace(self.reactor.turns()) != self.reactor.turns() {
             picker.new_turn();
         }
         let now = self.reactor.now_ms();
-        let Some(server) = picker.pick(tried, key, now) else { return Pick::None };
+        // The server of the client's cookie, if it has room.
+        let named = key.named.and_then(|identity| picker.named(identity, tried));
+        if let Some(picked) = named.and_then(|server| Picked::admit(self, pools, &picker, server)) {
+            return Pick::Server(picked);
+        }
+        let Some(server) = picker.pick(tried, key.hash, now) else { return Pick::None };
         if let Some(picked) = Picked::admit(self, pools, &picker, server) {
             return Pick::Server(picked);
         }
         // Rare: a server at its `max_conns`, or on probation with its one request out.
         let (mut passed_over, mut busy) = (tried.clone(), pools.is_full(server));
         passed_over.insert(server);
-        while let Some(server) = picker.pick(&passed_over, key, now) {
+        while let Some(server) = picker.pick(&passed_over, key.hash, now) {
             if let Some(picked) = Picked::admit(self, pools, &picker, server) {
                 return Pick::Server(picked);
             }

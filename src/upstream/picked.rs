@@ -4,6 +4,7 @@ use super::pool::Peer;
 use super::{Pools, Upstreams};
 use crate::balance::health::{Cause, State};
 use crate::balance::{Picker, ServerIndex};
+use crate::config::plan::Balance;
 use crate::proto::reason::Reason;
 use crate::ring::{Driver, Elapsed, Socket, Timer};
 use crate::stats::ServerStats;
@@ -77,6 +78,19 @@ impl<D: Driver> Picked<D> {
     /// As configured, for people.
     pub fn name(&self) -> &str {
         &self.peer.member.name
+    }
+
+    /// For the cookie that names it.
+    pub fn identity(&self) -> u64 {
+        self.pools.group.entries()[self.server].identity
+    }
+
+    /// It took so long to answer: a head, or a connection in TCP. Counted only where the choice goes by it.
+    pub fn took(&self, microseconds: u64) {
+        if self.pools.group.upstream().balance == Balance::LeastTime {
+            let Upstreams { worker, reactor, .. } = &*self.upstreams;
+            self.peer.member.observe(*worker, reactor.now_ms(), microseconds);
+        }
     }
 
     /// A pooled connection that is open and silent as far as this turn knows.

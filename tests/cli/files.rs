@@ -39,7 +39,7 @@ fn a_bad_file_is_shown_with_place_line_and_caret() {
     let rows = [
         ("proxy_pas = \"http://127.0.0.1:9\"", "proxy_pass", "5:1"),
         ("proxy_pass = \"http://127.0.0.1:9\"\nproxy_read_timeout = \"1 fortnight\"", "1 fortnight", "6:22"),
-        ("proxy_pass = \"http://nobody-here\"", "nobody-here", "5:14"),
+        ("proxy_pass = \"http://bakcend\"", "did you mean `backend`", "5:14"),
         ("proxy_pass = 5 5", "quotes are missing", "5:14"),
     ];
     for (line, hint, place) in rows {
@@ -89,7 +89,7 @@ fn nothing_half_loaded_ever_runs() {
     write(
         folder.path(),
         "more.toml",
-        "[[server]]\nlisten = \"127.0.0.1:0\"\n[server.location.\"/\"]\nproxy_pass = \"http://noone\"\n",
+        "[[server]]\nlisten = \"127.0.0.1:0\"\n[server.location.\"/\"]\nproxy_pass = \"http://noone:0\"\n",
     );
     let output = run_in(folder.path(), &["run"]);
     assert_eq!(output.code, Some(1), "{output:?}");
@@ -154,7 +154,7 @@ fn the_first_steps_work_as_told() {
 
 #[test]
 fn wrong_words_on_the_command_line_end_with_help() {
-    let rows: [(&[&str], &str); 8] = [
+    let rows: [(&[&str], &str); 9] = [
         (&[], "Usage: ringgate"),
         (&["fly"], "fly"),
         (&["run", "--confg", "x"], "--config"),
@@ -162,6 +162,7 @@ fn wrong_words_on_the_command_line_end_with_help() {
         (&["proxy", "--listen", "127.0.0.1:0"], "--to"),
         (&["proxy", "--listen", "0", "--to", "1", "--balance", "fair"], "least_conn"),
         (&["tcp", "--listen", "127.0.0.1:0"], "--to"),
+        (&["tcp", "--listen", "0", "--to", "1", "--balance", "hash"], "hash $request_uri"),
         (&["status", "--jsn"], "--json"),
     ];
     for (arguments, hint) in rows {
@@ -183,6 +184,15 @@ fn tcp_says_what_is_wrong_with_an_address() {
     let output = run(&["tcp", "--listen", "127.0.0.1:0", "--to", "http://127.0.0.1:1/", "--admin", "off"]);
     assert_eq!(output.code, Some(1), "{output:?}");
     assert!(output.err.contains("an address has no scheme; write \"127.0.0.1:1\""), "{}", output.err);
+}
+
+/// A method that a TCP session has nothing for.
+#[test]
+fn tcp_says_what_is_wrong_with_a_method() {
+    let to = ["--listen", "127.0.0.1:0", "--to", "127.0.0.1:1", "--admin", "off"];
+    let output = run(&[&["tcp", "--balance", "hash $request_uri"], &to[..]].concat());
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.err.contains("write \"hash $remote_addr\""), "{}", output.err);
 }
 
 #[test]

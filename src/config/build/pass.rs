@@ -1,6 +1,7 @@
 //! Where each `proxy_pass` leads: to a group, or to an address that becomes one.
 
 use super::Builder;
+use super::backend::not_found_now;
 use crate::config::address::{self, Pass, Target};
 use crate::config::plan::Upstream;
 use crate::config::report::{Place, Report};
@@ -24,12 +25,11 @@ impl Builder<'_> {
     pub(super) fn tcp_pass(&mut self, text: &str, place: &Place) -> Result<usize, Box<Report>> {
         let pass = address::tcp_pass(text).map_err(|message| Box::new(Report::error(place.clone(), message)))?;
         if let Some(group) = self.known_group(&pass, place)? {
-            return match self.portless.remove(&group) {
-                Some((server, message)) => {
-                    Err(Box::new(Report::error(server, message).also(place.clone(), "this leads to it")))
-                }
-                None => Ok(group),
-            };
+            for (there, message) in self.http_only.remove(&group).unwrap_or_default() {
+                let report = Report::error(there, message).also(place.clone(), "this [[tcp]] section leads to it");
+                self.reports.push(report);
+            }
+            return Ok(group);
         }
         match pass {
             Pass::Host(name) => {
@@ -59,15 +59,17 @@ impl Builder<'_> {
         if let Some(&index) = self.direct.get(&target) {
             return Ok(index);
         }
-        let peers = match self.peers(&target, name, 1) {
-            Ok(peers) => peers,
-            Err(message) => return Err(Box::new(self.unknown_host(&target, message, place))),
-        };
-        if let Some((host, near)) = self.near_group(&target) {
-            let message = format!("`{host}` is taken for a host, not for the group `{near}`");
-            self.reports.push(Report::warning(place.clone(), message));
+        let (peer, unresolved) = self.peer(&target, name);
+        match (unresolved, self.near_group(&target)) {
+            (Some(why), Some(_)) => return Err(Box::new(self.unknown_host(&target, why, place))),
+            (Some(why), None) => self.warn_unresolved(&target, &why, place),
+            (None, Some((host, near))) => {
+                let message = format!("`{host}` is taken for a host, not for the group `{near}`");
+                self.reports.push(Report::warning(place.clone(), message));
+            }
+            (None, None) => {}
         }
-        self.upstreams.push(Upstream::new(name, peers));
+        self.upstreams.push(Upstream::new(name, vec![peer]));
         self.direct.insert(target, self.upstreams.len() - 1);
         Ok(self.upstreams.len() - 1)
     }
@@ -89,14 +91,32 @@ impl Builder<'_> {
         }
         match target {
             Target::Name(host, _) if !host.contains('.') => {
-                let names: Vec<&str> = self.groups.values().map(|group| &*self.upstreams[group.index].name).collect();
-                let help = match names.is_empty() {
-                    true => format!("to make a group, write\n\n[upstream.{host}]\nserver = [\"127.0.0.1:3001\"]"),
-                    false => format!("the groups are `{}`", names.join("`, `")),
-                };
-                Report::error(place.clone(), format!("there is no group [upstream.{host}], and {message}")).help(help)
+                let message = format!("there is no group [upstream.{host}], and {message}");
+                Report::error(place.clone(), message).help(self.groups_there_are(host))
             }
             _ => Report::error(place.clone(), message),
+        }
+    }
+
+    /// A name that is no group's and cannot be found: it may be a host's that comes up later.
+    fn warn_unresolved(&mut self, target: &Target, why: &str, place: &Place) {
+        let Target::Name(host, _) = target else { return };
+        let message = not_found_now(host, why);
+        let report = match host.contains('.') {
+            true => Report::warning(place.clone(), message),
+            false => {
+                let message = format!("there is no group [upstream.{host}], and the host {message}");
+                Report::warning(place.clone(), message).help(self.groups_there_are(host))
+            }
+        };
+        self.reports.push(report);
+    }
+
+    fn groups_there_are(&self, host: &str) -> String {
+        let names: Vec<&str> = self.groups.values().map(|group| &*self.upstreams[group.index].name).collect();
+        match names.is_empty() {
+            true => format!("to make a group, write\n\n[upstream.{host}]\nserver = [\"127.0.0.1:3001\"]"),
+            false => format!("the groups are `{}`", names.join("`, `")),
         }
     }
 }

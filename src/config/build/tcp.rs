@@ -5,6 +5,7 @@ use crate::config::address;
 use crate::config::file;
 use crate::config::report::{Place, Report};
 use crate::config::settings::{Settings, idle};
+use crate::config::value::switch;
 use toml::Spanned;
 
 impl Builder<'_> {
@@ -12,6 +13,10 @@ impl Builder<'_> {
         let (place, tcp) = (Place::at(source, tcp.span()), tcp.get_ref());
         let mut settings = settings.clone();
         self.inherit(&mut settings, tcp.inherited(), source);
+        let next = self.setting(source, &tcp.proxy_next_upstream, None, |text| next_upstream(text).map(Some));
+        if let Some(on) = next {
+            settings.set_tcp_retry(on);
+        }
         let idle_timeout = self.setting(source, &tcp.proxy_timeout, None, idle);
         match &tcp.listen {
             Some(listen) => self.listen(Section::Tcp(self.tcps.len()), listen, source, address::tcp_listen),
@@ -33,4 +38,12 @@ impl Builder<'_> {
         });
         self.tcps.push(settings.tcp(upstream, idle_timeout));
     }
+}
+
+/// A connection that could not be made goes to the next server, or ends.
+fn next_upstream(text: &str) -> Result<bool, String> {
+    switch(text).map_err(|error| match text.split_ascii_whitespace().any(|word| word.starts_with("http_")) {
+        true => format!("a [[tcp]] section sees no HTTP statuses; {error}"),
+        false => error,
+    })
 }

@@ -27,7 +27,7 @@ pub struct Upstream {
     pub max_fail_rate: Option<u8>,
     /// With no server left, requests go to those that are down rather than to nobody.
     pub fail_open: bool,
-    /// Percent of requests that may be tried again on another server.
+    /// Percent of requests that may be tried again on another server; `"off"` in the file is 100.
     pub retry_budget: u8,
     /// Requests that wait while all servers are at their `max_conns`.
     pub queue: u32,
@@ -111,7 +111,8 @@ pub struct Peer {
     pub name: String,
     /// A name that is resolved again while we run.
     pub host: Option<Host>,
-    /// As far as known when the file was read. Empty only if `host` did not resolve then.
+    /// As far as known when the file was read. Empty only if `host` did not resolve then, or is left to the name servers of
+    /// `Plan::resolver`.
     pub addresses: Vec<Address>,
     /// 1 to `limits::WEIGHT_MAX`.
     pub weight: u32,

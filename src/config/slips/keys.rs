@@ -7,6 +7,8 @@ pub enum Section {
     Top,
     /// `[upstream.NAME]`.
     Upstream,
+    /// `[upstream.NAME.health_check]`.
+    HealthCheck,
     /// `{ address = ... }` in an upstream's `server`.
     Backend,
     /// `[[server]]`.
@@ -44,7 +46,7 @@ pub struct Key {
 }
 
 use Form::{Backends, Sections, Word, Words};
-use Section::{Backend, Location, Server, Tcp, Top, Upstream};
+use Section::{Backend, HealthCheck, Location, Server, Tcp, Top, Upstream};
 
 const fn key(name: &'static str, form: Form, sections: &'static [Section], example: &'static str) -> Key {
     Key { name, form, sections, example }
@@ -59,15 +61,48 @@ pub const KEYS: &[Key] = &[
     key("admin", Word, &[Top], "admin = \"/run/ringgate.sock\""),
     key("shutdown_timeout", Word, &[Top], "shutdown_timeout = \"30s\""),
     key("splice_min", Word, &[Top], "splice_min = \"256k\""),
+    key("resolver", Words, &[Top], "resolver = \"127.0.0.53 valid=30s\""),
     key("include", Words, &[Top], "include = [\"conf.d/*.toml\"]"),
     key("upstream", Sections, &[Top], "[upstream.backend]"),
     key("server", Sections, &[Top], "[[server]]"),
     key("tcp", Sections, &[Top], "[[tcp]]"),
     key("server", Backends, &[Upstream], "server = [\"127.0.0.1:8000\", \"127.0.0.1:8001\"]"),
     key("balance", Word, &[Upstream], "balance = \"least_conn\""),
+    key("sticky", Word, &[Upstream], "sticky = \"cookie route\""),
     key("keepalive", Word, &[Upstream], "keepalive = 512"),
+    key("max_ejected", Word, &[Upstream], "max_ejected = \"90%\""),
+    key("max_fail_rate", Word, &[Upstream], "max_fail_rate = \"50%\""),
+    key("fail_open", Word, &[Upstream], "fail_open = \"off\""),
+    key("retry_budget", Word, &[Upstream], "retry_budget = \"20%\""),
+    key("queue", Word, &[Upstream], "queue = 1000"),
+    key("queue_timeout", Word, &[Upstream], "queue_timeout = \"10s\""),
+    key("on_down", Word, &[Upstream], "on_down = \"close\""),
+    key("health_check", Sections, &[Upstream], "[upstream.backend.health_check]"),
     key("address", Word, &[Backend], "address = \"127.0.0.1:8000\""),
     key("weight", Word, &[Backend], "weight = 2"),
+    key("backup", Word, &[Backend], "backup = \"on\""),
+    key("down", Word, &[Backend], "down = \"on\""),
+    key("max_conns", Word, &[Backend], "max_conns = 100"),
+    key("max_fails", Word, &[Backend], "max_fails = 3"),
+    key("fail_timeout", Word, &[Backend], "fail_timeout = \"10s\""),
+    key("slow_start", Word, &[Backend], "slow_start = \"30s\""),
+    key("resolve", Word, &[Backend], "resolve = \"on\""),
+    key("type", Word, &[HealthCheck], "type = \"http\""),
+    key("interval", Word, &[HealthCheck], "interval = \"5s\""),
+    key("timeout", Word, &[HealthCheck], "timeout = \"3s\""),
+    key("jitter", Word, &[HealthCheck], "jitter = \"10%\""),
+    key("rise", Word, &[HealthCheck], "rise = 2"),
+    key("fall", Word, &[HealthCheck], "fall = 3"),
+    key("port", Word, &[HealthCheck], "port = 8080"),
+    key("uri", Word, &[HealthCheck], "uri = \"/health\""),
+    key("path", Word, &[HealthCheck], "path = \"/health\""),
+    key("host", Word, &[HealthCheck], "host = \"example.org\""),
+    key("status", Words, &[HealthCheck], "status = [\"200-399\"]"),
+    key("body", Word, &[HealthCheck], "body = \"ok\""),
+    key("user", Word, &[HealthCheck], "user = \"ringgate\""),
+    key("send", Word, &[HealthCheck], "send = \"PING\\r\\n\""),
+    key("expect", Word, &[HealthCheck], "expect = \"220\""),
+    key("quit", Word, &[HealthCheck], "quit = \"QUIT\\r\\n\""),
     key("listen", Words, &[Server], "listen = \"8080\""),
     key("server_name", Words, &[Server], "server_name = [\"example.org\", \"www.example.org\"]"),
     key("location", Sections, &[Server], "[server.location.\"/\"]"),
@@ -86,6 +121,12 @@ pub const KEYS: &[Key] = &[
     key("proxy_read_timeout", Word, INHERITED, "proxy_read_timeout = \"60s\""),
     key("proxy_send_timeout", Word, INHERITED, "proxy_send_timeout = \"60s\""),
     key("proxy_tunnel_timeout", Word, INHERITED, "proxy_tunnel_timeout = \"1h\""),
+    key("proxy_next_upstream", Words, INHERITED, "proxy_next_upstream = \"error timeout http_503\""),
+    key("proxy_next_upstream", Word, &[Tcp], "proxy_next_upstream = \"off\""),
+    key("proxy_next_upstream_tries", Word, &[Top, Server, Location, Tcp], "proxy_next_upstream_tries = 3"),
+    key("proxy_next_upstream_timeout", Word, &[Top, Server, Location, Tcp], "proxy_next_upstream_timeout = \"10s\""),
+    key("proxy_next_upstream_methods", Words, INHERITED, "proxy_next_upstream_methods = [\"POST\"]"),
+    key("set_real_ip_from", Words, &[Top, Server], "set_real_ip_from = [\"10.0.0.0/8\"]"),
 ];
 
 const INHERITED: &[Section] = &[Top, Server, Location];
@@ -96,6 +137,7 @@ impl Section {
         match self {
             Top => "at the top of the file, above the first section",
             Upstream => "in [upstream.NAME]",
+            HealthCheck => "in [upstream.NAME.health_check]",
             Backend => "in { address = \"127.0.0.1:8000\", weight = 2 }",
             Server => "in [[server]]",
             Location => "in [server.location.\"/\"]",
@@ -108,6 +150,11 @@ impl Section {
         KEYS.iter().filter(move |key| key.sections.contains(&self))
     }
 
+    /// Its keys have common names (`host`, `port`, `user`) that elsewhere most often mean something else.
+    pub fn is_shy(self) -> bool {
+        self == HealthCheck
+    }
+
     /// One known key of it.
     pub fn key(self, name: &str) -> Option<&'static Key> {
         self.keys().find(|key| key.name == name)
@@ -117,6 +164,6 @@ impl Section {
 /// A key of any section, the innermost meaning of it first: `server` as people write it with a value.
 pub fn anywhere(name: &str) -> Option<&'static Key> {
     let mut found: Vec<&Key> = KEYS.iter().filter(|key| key.name == name).collect();
-    found.sort_by_key(|key| key.form == Sections);
+    found.sort_by_key(|key| (key.form == Sections, key.sections[0].is_shy()));
     found.first().copied()
 }

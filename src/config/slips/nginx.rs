@@ -36,7 +36,6 @@ const ADVICE: &[(&str, &str)] = &[
         "is not needed for Host, X-Real-IP, X-Forwarded-* and WebSocket, which are right by themselves; others are not supported yet",
     ),
     ("proxy_http_version", "is not needed: backends are always spoken to in HTTP/1.1"),
-    ("proxy_next_upstream*", "is not needed: ringgate tries the next server wherever that is safe"),
     ("proxy_redirect", "is not supported yet"),
     ("proxy_buffer*", "is not needed: leave it out"),
     ("proxy_request_buffering", "is not needed: request bodies are never held back"),
@@ -57,32 +56,81 @@ const ADVICE: &[(&str, &str)] = &[
     ("access_log", "is not supported yet: there is no access log"),
     ("log_format", "is not supported yet: there is no access log"),
     ("stub_status", "is not needed: see `ringgate status`"),
-    ("resolver*", "is not needed: names are looked up at the start"),
     ("limit_*", "is not supported yet"),
     ("allow", "is not supported yet"),
     ("deny", "is not supported yet"),
     ("auth_*", "is not supported yet"),
-    ("set_real_ip_from", "is not supported yet"),
-    ("real_ip_*", "is not supported yet"),
-    ("least_conn", "is a method: write balance = \"least_conn\""),
-    ("round_robin", "is a method: write balance = \"round_robin\""),
-    ("ip_hash", "is not supported yet; write balance = \"round_robin\" or \"least_conn\""),
-    ("hash", "is not supported yet; write balance = \"round_robin\" or \"least_conn\""),
-    ("random", "is not supported yet; write balance = \"round_robin\" or \"least_conn\""),
-    ("sticky*", "is not supported yet"),
+    ("resolver_timeout", "is not needed: names are looked up while requests go on"),
+    ("real_ip_header", "is not needed: X-Forwarded-For of the peers in `set_real_ip_from` is believed"),
+    ("real_ip_recursive", "is not needed: trusted proxies are passed over, one after the other"),
     ("zone", "is not needed: the workers share their counters"),
-    ("max_fails", "is not supported yet"),
-    ("fail_timeout", "is not supported yet"),
-    ("max_conns", "is not supported yet"),
-    ("backup", "is not supported yet"),
-    ("down", "is not supported yet; leave the server out"),
-    ("health_check*", "is not supported yet"),
+    ("state", "is not supported: servers stand in the file"),
+    ("ntlm", "is not supported"),
+    ("sticky_*", "is called `sticky` here: write sticky = \"cookie route\""),
+    ("match", "is not needed: write `status` and `body` in [upstream.NAME.health_check]"),
+    ("fails", "is called `fall` here: write fall = 3"),
+    ("passes", "is called `rise` here: write rise = 2"),
+    ("mandatory", "is not needed: a server counts as up until a check says otherwise"),
+    ("persistent", "is not needed: what is known of a server outlives a reload"),
+    ("check_http_send", "is called `uri` here, in [upstream.NAME.health_check]: write uri = \"/\""),
+    (
+        "check_http_expect_alive",
+        "is called `status` here, in [upstream.NAME.health_check]: write status = [\"200-399\"]",
+    ),
+    ("check_*", "is not needed: see [upstream.NAME.health_check]"),
     ("proxy_protocol", "is not supported yet"),
 ];
 
-/// What to do instead of a word of nginx's that is none here.
-pub fn advice(word: &str) -> Option<&'static str> {
-    ADVICE.iter().find(|(pattern, _)| fits(pattern, word)).map(|(_, advice)| *advice)
+/// Methods of choosing, which are directives in nginx.
+const METHODS: [&str; 6] = ["round_robin", "least_conn", "ip_hash", "hash", "random", "least_time"];
+
+/// What to do instead of a word of nginx's that is none here, with what stands behind it.
+pub fn advice(word: &str, arguments: &str) -> Option<String> {
+    match word {
+        _ if METHODS.contains(&word) => {
+            let rest = match (word, arguments) {
+                ("hash", "") => " $request_uri".to_string(),
+                (_, "") => String::new(),
+                _ => format!(" {}", arguments.replace(['"', '\''], "")),
+            };
+            Some(format!("is a method: write balance = \"{word}{rest}\""))
+        }
+        "check" => Some(format!("is a section here: write {}", health_check(arguments))),
+        _ => ADVICE.iter().find(|(pattern, _)| fits(pattern, word)).map(|(_, advice)| (*advice).to_string()),
+    }
+}
+
+/// nginx Plus's `health_check uri=/x interval=5s fails=3`, Tengine's `check interval=3000 type=http`: the section that says the same.
+pub fn health_check(arguments: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in arguments.split_ascii_whitespace() {
+        let (name, value) = word.trim_end_matches(';').split_once('=').unwrap_or((word, ""));
+        // Tengine counts in milliseconds, without a unit.
+        let long = crate::config::value::is_number(value) && value.len() > 2;
+        lines.extend(match (name, value) {
+            (_, "") => None,
+            ("fails" | "fall", number) => Some(format!("fall = {number}")),
+            ("passes" | "rise", number) => Some(format!("rise = {number}")),
+            ("port", number) => Some(format!("port = {number}")),
+            ("interval" | "timeout", number) if long => Some(format!("{name} = \"{number}ms\"")),
+            ("interval" | "timeout" | "uri" | "type", text) => Some(format!("{name} = \"{text}\"")),
+            _ => None,
+        });
+    }
+    match lines.is_empty() {
+        true => "[upstream.NAME.health_check] and beneath it type = \"tcp\", or uri = \"/health\"".to_string(),
+        false => format!("[upstream.NAME.health_check] and beneath it {}", lines.join(", ")),
+    }
+}
+
+/// A parameter of a server that stands beside it.
+pub fn of_a_server(name: &str, arguments: &str) -> String {
+    let parameter = match (name, arguments) {
+        ("backup" | "down" | "resolve", _) => name.to_string(),
+        (_, "") => format!("{name}=..."),
+        _ => format!("{name}={arguments}"),
+    };
+    format!("belongs to each server: write server = [\"127.0.0.1:8000 {parameter}\"]")
 }
 
 fn fits(pattern: &str, word: &str) -> bool {
@@ -96,7 +144,8 @@ fn fits(pattern: &str, word: &str) -> bool {
 }
 
 /// Blocks that may have an `=` behind their name and are still no TOML.
-const BLOCKS: [&str; 9] = ["http", "stream", "events", "server", "upstream", "location", "if", "map", "types"];
+const BLOCKS: [&str; 10] =
+    ["http", "stream", "events", "server", "upstream", "location", "if", "map", "types", "match"];
 
 /// How every translation begins.
 pub const NOTICE: &str = "this is nginx's syntax, but the file is TOML";
@@ -129,7 +178,7 @@ fn block(name: &str, arguments: &str) -> String {
         "upstream" => format!("write [upstream.{arguments}]"),
         "location" if arguments.starts_with('/') => format!("write [server.location.\"{arguments}\"]"),
         "location" => "write [server.location.\"/\"]; only plain prefixes are supported yet".to_string(),
-        _ => match advice(name) {
+        _ => match advice(name, "") {
             Some(advice) => format!("`{name}` {advice}"),
             None => "begin a section with [[server]] or [upstream.NAME]".to_string(),
         },
@@ -138,23 +187,36 @@ fn block(name: &str, arguments: &str) -> String {
 
 /// One nginx directive as a line of TOML, or what to do instead.
 pub fn directive(name: &str, arguments: &str) -> String {
-    use super::keys::{Form, anywhere};
-    match anywhere(name) {
-        Some(key) if key.form == Form::Sections => format!("write {}", key.example),
-        _ if arguments.is_empty() && advice(name).is_none() => "write a name, `=` and a value".to_string(),
-        Some(_) => format!("write {name} = {}", value(name, arguments)),
-        None => match advice(name) {
-            Some(advice) => format!("`{name}` {advice}"),
-            None => format!("write {name} = {}", value(name, arguments)),
-        },
+    use super::keys::{Form, Section, anywhere};
+    let advice = advice(name, arguments);
+    match (anywhere(name), advice) {
+        (Some(key), _) if key.name == "health_check" => format!("write {}", health_check(arguments)),
+        (Some(key), _) if key.form == Form::Sections => format!("write {}", key.example),
+        (Some(key), _) if key.sections == [Section::Backend] && name != "address" => {
+            format!("`{name}` {}", of_a_server(name, arguments))
+        }
+        (Some(key), Some(advice)) if key.sections[0].is_shy() => format!("`{name}` {advice}"),
+        (None, Some(advice)) => format!("`{name}` {advice}"),
+        _ if arguments.is_empty() => "write a name, `=` and a value".to_string(),
+        _ => format!("write {name} = {}", value(name, arguments)),
     }
 }
 
 /// A value as it should stand behind a key: numbers bare, words quoted, lists of names as lists.
 pub fn value(name: &str, arguments: &str) -> String {
     let bare = arguments.trim_matches(['"', '\'']);
-    let words: Vec<&str> = bare.split_ascii_whitespace().collect();
-    let listed = matches!(name, "server_name" | "include") && words.len() > 1;
+    let mut words: Vec<&str> = bare.split_ascii_whitespace().collect();
+    if name == "resolver" {
+        // nginx needs these words; here they mean nothing.
+        words.retain(|word| !word.starts_with("ipv") && !word.starts_with("status_zone="));
+        return format!("\"{}\"", words.join(" "));
+    }
+    if let ("queue", [number, time]) = (name, &words[..])
+        && let Some(time) = time.strip_prefix("timeout=")
+    {
+        return format!("{number} and queue_timeout = \"{time}\"");
+    }
+    let listed = matches!(name, "server_name" | "include" | "set_real_ip_from") && words.len() > 1;
     match crate::config::value::is_number(bare) {
         true => bare.to_string(),
         false if listed => {

@@ -41,6 +41,7 @@ impl Shape<'_> {
                     "upstream" => self.upstreams(name, value),
                     "server" => self.servers(value),
                     "tcp" => self.tcps(name, value),
+                    "health_check" => self.health_check(name, value),
                     _ => self.locations(name, value),
                 },
             }
@@ -132,6 +133,24 @@ impl Shape<'_> {
         }
     }
 
+    fn health_check(&mut self, name: &Name, value: &Spanned<DeValue>) {
+        match value.get_ref() {
+            DeValue::Table(table) => self.section(Section::HealthCheck, table),
+            DeValue::String(text) => {
+                let message = format!("a health check is a section; write {}", nginx::health_check(text));
+                self.error(value.span(), message);
+            }
+            DeValue::Array(_) => {
+                let message = "a health check's heading has one pair of brackets; write [upstream.NAME.health_check]";
+                self.error(heading(name, value), message);
+            }
+            _ => {
+                let message = format!("a health check is a section; write {}", nginx::health_check(""));
+                self.error(value.span(), message);
+            }
+        }
+    }
+
     fn stray_backend(&mut self, span: Range<usize>) {
         self.error(span, "the servers of a group stand beneath its heading; write [upstream.backend] on a line above");
     }
@@ -150,6 +169,14 @@ impl Shape<'_> {
                 .iter()
                 .find(|(inner, value)| value.get_ref().is_table() && Section::Upstream.key(inner.get_ref()).is_none());
             match dotted {
+                Some((inner, _)) if closest(inner.get_ref(), ["health_check"]).is_some() => {
+                    let message = format!(
+                        "unknown key `{}`; did you mean [upstream.{}.health_check]?",
+                        inner.get_ref(),
+                        name.get_ref()
+                    );
+                    self.error(inner.span(), message);
+                }
                 Some((inner, _)) => {
                     let (outer, inner, span) = (name.get_ref(), inner.get_ref(), inner.span());
                     let message = format!("a name with a dot needs quotes; write [upstream.\"{outer}.{inner}\"]");
@@ -200,19 +227,31 @@ impl Shape<'_> {
 
     fn unknown(&mut self, section: Section, name: &Name, value: &DeValue) {
         let word = name.get_ref().as_ref();
+        let arguments = match value {
+            DeValue::String(text) => text.as_ref(),
+            DeValue::Integer(number) => number.as_str(),
+            _ => "",
+        };
+        // Of the other sections' keys those that can be meant here.
+        let elsewhere = || KEYS.iter().filter(|key| !key.sections[0].is_shy() || section == Section::Upstream);
         let here = || section.keys().map(|key| key.name);
         let message = if let Some(message) = between_server_and_tcp(section, word, value) {
             message
-        } else if let Some(key) = KEYS.iter().find(|key| key.name == word) {
-            format!("`{word}` belongs {}", place_of(key))
+        } else if let Some(key) = elsewhere().find(|key| key.name == word) {
+            match key.sections {
+                [Section::Backend] if key.name != "address" => {
+                    format!("`{word}` {}", nginx::of_a_server(word, arguments))
+                }
+                _ => format!("`{word}` belongs {}", place_of(key)),
+            }
         } else if section == Section::Location && value.is_table() {
             "a location within a location is not supported yet; write both beneath their [[server]]".to_string()
-        } else if let Some(advice) = nginx::advice(word) {
+        } else if let Some(advice) = nginx::advice(word, arguments) {
             format!("nginx's `{word}` {advice}")
         } else if let Some(near) = closest(word, here()).and_then(|near| section.key(near)) {
             format!("unknown key `{word}`; did you mean {}?", shown(near, value))
-        } else if let Some(near) = closest(word, KEYS.iter().map(|key| key.name)) {
-            let key = KEYS.iter().find(|key| key.name == near);
+        } else if let Some(near) = closest(word, elsewhere().map(|key| key.name)) {
+            let key = elsewhere().find(|key| key.name == near);
             format!("unknown key `{word}`; did you mean `{near}`, {}?", key.map_or("", place_of))
         } else {
             let known: Vec<String> = here().map(|name| format!("`{name}`")).collect();
@@ -231,6 +270,7 @@ fn between_server_and_tcp(section: Section, word: &str, value: &DeValue) -> Opti
         (Section::Tcp, "server" | "upstream" | "balance", _) => {
             Some(format!("`{word}` is for groups; write [upstream.backend], and here proxy_pass = \"backend\""))
         }
+        (Section::Tcp, "proxy_next_upstream_methods", _) => Some(format!("`{word}` is for HTTP; leave it out")),
         (Section::Tcp, "proxy_read_timeout" | "proxy_send_timeout" | "proxy_tunnel_timeout", _) => {
             Some(format!("`{word}` is for HTTP; write proxy_timeout = \"10m\""))
         }

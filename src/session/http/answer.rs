@@ -2,13 +2,14 @@
 
 use super::attempt::Upload;
 use super::client::Client;
-use super::exchange::Request;
+use super::prepare::Request;
 use crate::limits::INTERIM_MAX;
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::proto::request::{FieldSlots, Version};
 use crate::proto::response::{self, ResponseFacts};
 use crate::proto::rewrite;
+use crate::proto::sticky::SetCookie;
 use crate::proto::writer::Writer;
 use crate::ring::{Driver, Elapsed, Lease, Socket};
 use crate::session::ms;
@@ -139,13 +140,20 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
             rewrite::write_switching(&mut writer, &parsed);
             close = false;
         } else {
-            rewrite::write_response(&mut writer, &parsed, &facts, request, framing, close, None);
+            rewrite::write_response(&mut writer, &parsed, &facts, request, framing, close, self.cookie().as_ref());
         }
         let len = writer.finish().ok_or(Reason::ResponseHeadTooLarge)?;
         Ok(match facts.is_interim() {
             true => Judged::Interim { used, out: Some((out, len)) },
             false => Judged::Final { used, out, len, facts, framing, close },
         })
+    }
+
+    /// The cookie that names the server, unless the client's does already.
+    fn cookie(&self) -> Option<SetCookie<'_>> {
+        let (sticky, identity) = (self.request.sticky?, self.picked.identity());
+        let cookie = SetCookie { name: &sticky.name, identity, attributes: &sticky.attributes };
+        (self.request.key.named != Some(identity)).then_some(cookie)
     }
 
     /// Sends an interim answer to the client.

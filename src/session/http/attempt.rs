@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Head};
 use super::client::Client;
-use super::exchange::Request;
+use super::prepare::Request;
 use super::{Next, report};
 use crate::balance::health::Cause;
 use crate::proto::body::{Decoder, Encoder};
@@ -117,6 +117,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
     /// Sends the request, whose head is `out[..len]`, and brings the answer back.
     pub(super) async fn run(self, mut out: Lease, len: usize, tries: &Tries<'_, D>) -> Outcome<D> {
         let Request { facts, head, location, .. } = self.request;
+        let began = self.client.cx.reactor.now_us();
         let accepted_before = self.socket.accepted_bytes();
         let raw = &self.client.bytes()[*head..];
         let mut decoder = Decoder::new(facts.body);
@@ -146,7 +147,9 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         let upload = Cell::new(Upload::Done);
         self.client.timer.set(ms(location.proxy_first_byte_timeout));
         let used = head + first.consumed;
-        let failure = match self.answer(&upload).read_head(|| self.must_close(used)).await {
+        let answer = self.answer(&upload).read_head(|| self.must_close(used)).await;
+        self.picked.took(self.client.cx.reactor.now_us() - began);
+        let failure = match answer {
             Ok(head) => {
                 if self.judge(&head, tries) && self.request.repeatable && tries.has_another(self.client.cx) {
                     self.socket.reset_when_dropped(); // the rest of that answer is not wanted

@@ -44,7 +44,7 @@ pub(super) struct Client<'a, D: Driver> {
     pub(super) owner: Owner,
     /// The address as text, for forwarded fields and logs; "unix:" for unix sockets.
     pub(super) ip: String,
-    address: Option<IpAddr>,
+    pub(super) address: Option<IpAddr>,
     pub(super) listener: usize,
     /// When it has been idle for too long, in milliseconds.
     idle_until: u64,

@@ -2,15 +2,13 @@
 
 use super::attempt::{Attempt, Outcome};
 use super::client::{Client, HeadRead};
+use super::prepare::{Refusal, Request, again, prepare};
 use super::{Context, Next, report};
-use crate::balance::hash::stable_hash;
-use crate::config::plan::{Balance, Location, Retry, Server};
+use crate::config::plan::Location;
 use crate::log::Level;
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
-use crate::proto::request::{self, FieldSlots, RequestFacts};
-use crate::proto::rewrite::{self, Forwarding};
-use crate::proto::writer::Writer;
+use crate::proto::request::{self, FieldSlots};
 use crate::ring::{Driver, Lease, Socket};
 use crate::session::tries::Tries;
 use crate::session::{ms, tunnel};
@@ -20,27 +18,6 @@ use bytes::Bytes;
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
-
-/// A request whose head was understood; its bytes are still in the client's input, so that it can be sent again.
-pub(super) struct Request<'a> {
-    pub(super) facts: RequestFacts,
-    /// Bytes of the head in the input.
-    pub(super) head: usize,
-    pub(super) server: &'a Server,
-    pub(super) location: &'a Location,
-    /// It may be sent to another server although one may have seen it.
-    pub(super) repeatable: bool,
-    /// For `hash` and `ip_hash`.
-    key: u64,
-    pub(super) splice_min: Option<u64>,
-}
-
-/// Why a head gets an error page.
-struct Refusal {
-    reason: Reason,
-    /// What is known of the request, if its head was well formed.
-    known: Option<(RequestFacts, usize)>,
-}
 
 /// Runs one exchange on a client connection that has bytes (or FIN) to read.
 pub(super) async fn run<D: Driver>(client: &mut Client<'_, D>) -> Next {
@@ -98,45 +75,6 @@ async fn refuse<D: Driver>(client: &mut Client<'_, D>, refusal: Refusal) -> Next
     let next = client.refuse(refusal.reason, close, facts.is_head, "").await;
     client.consume(head);
     next
-}
-
-/// Understands the head in the input and writes the one for the backend into `out`. `None`: it is not whole yet.
-fn prepare<'a, D: Driver>(
-    client: &Client<'_, D>,
-    live: &'a Live<D>,
-    out: &mut [u8],
-) -> Result<Option<(Request<'a>, usize)>, Refusal> {
-    let unknown = |reason| Refusal { reason, known: None };
-    let mut slots = FieldSlots::new();
-    let Some(parsed) = request::parse(client.bytes(), &mut slots).map_err(unknown)? else { return Ok(None) };
-    let (facts, route) = parsed.inspect().map_err(unknown)?;
-    let refusal = |reason| Refusal { reason, known: Some((facts, parsed.len)) };
-    let plan = &live.plan;
-    let server = plan.server_for(client.listener, &route.host);
-    let location = server.location_for(&route.path).map_err(refusal)?;
-    if let (Framing::Length(length), Some(most)) = (facts.body, location.client_max_body_size)
-        && length > most
-    {
-        return Err(refusal(Reason::BodyTooLarge));
-    }
-    let fallback_host = &plan.upstreams[location.upstream].name;
-    let forwarding = Forwarding { client_ip: &client.ip, scheme: "http", trusted: false, fallback_host };
-    let mut writer = Writer::new(out);
-    rewrite::write_request(&mut writer, &parsed, &facts, &route, &forwarding);
-    let len = writer.finish().ok_or_else(|| refusal(Reason::HeadTooLarge))?;
-    let Retry { non_idempotent, methods, .. } = &*location.retry;
-    let repeatable = facts.idempotent || *non_idempotent || methods.iter().any(|method| method == parsed.method);
-    let key = key(live, location.upstream, &client.ip);
-    let splice_min = plan.splice_min;
-    Ok(Some((Request { facts, head: parsed.len, server, location, repeatable, key, splice_min }, len)))
-}
-
-/// What `hash` and `ip_hash` go by.
-fn key<D: Driver>(live: &Live<D>, group: usize, ip: &str) -> u64 {
-    match live.plan.upstreams[group].balance {
-        Balance::IpHash => stable_hash(ip.as_bytes()),
-        _ => 0,
-    }
 }
 
 /// Tries servers until one answers. `out[..len]` is the head for the first attempt.
@@ -232,12 +170,6 @@ async fn connect<D: Driver>(
         ready => ready,
     })
     .await
-}
-
-fn again<D: Driver>(client: &Client<'_, D>, live: &Live<D>) -> Option<(Lease, usize)> {
-    let mut out = client.reservation().take();
-    let (_, len) = prepare(client, live, &mut out).ok()??;
-    Some((out, len))
 }
 
 /// Answers for a backend that did not. The connection is kept only if the request's whole body is in the input.

@@ -5,9 +5,10 @@ mod attempt;
 mod client;
 mod exchange;
 pub mod parking;
+mod prepare;
 #[cfg(test)]
 mod tests;
-pub mod variables;
+mod variables;
 
 use super::{Context, Open};
 use crate::proto::reason::Reason;

@@ -508,7 +508,7 @@ fn one_group_may_not_hold_all_exchanges() {
     let site = Site::new(plan, 1, &|_| None, None);
     let upstreams = Rc::new(Upstreams::new(house.reactor.clone(), &site, 0).expect("plain addresses"));
     let live = upstreams.live();
-    let pick = || match upstreams.pick(&live, 0, &Default::default(), 0) {
+    let pick = || match upstreams.pick(&live, 0, &Default::default(), Default::default()) {
         Pick::Server(picked) => picked,
         Pick::Busy | Pick::None => panic!("no server"),
     };
