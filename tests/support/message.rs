@@ -274,6 +274,18 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// What comes before that byte, as text; the byte is taken too.
+    pub fn line_to(&mut self, end: u8) -> io::Result<String> {
+        loop {
+            if let Some(at) = self.pending().iter().position(|&byte| byte == end) {
+                let line = String::from_utf8_lossy(&self.pending()[..at]).into_owned();
+                self.consume(at + 1);
+                return Ok(line);
+            }
+            self.fill_or_fail("a line")?;
+        }
+    }
+
     /// Whatever is there: what was read too much, else what the next read brings; empty at the end of the stream.
     pub fn some(&mut self) -> io::Result<Vec<u8>> {
         if self.pending().is_empty() {

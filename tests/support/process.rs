@@ -211,6 +211,33 @@ impl Ringgate {
         Status::ask(&Place::Unix(self.admin()))
     }
 
+    /// Writes the configuration anew (`{dir}`: the temporary folder); nobody is told.
+    #[track_caller]
+    pub fn rewrite(&self, config: &str) {
+        let dir = self.folder.path().to_str().expect("temporary folders have plain names");
+        // In one step: it may be read at any moment.
+        let (file, draft) = (self.folder.path().join("ringgate.toml"), self.folder.path().join("draft"));
+        std::fs::write(&draft, config.replace("{dir}", dir)).expect("the configuration can be written");
+        std::fs::rename(draft, file).expect("the configuration can be replaced");
+    }
+
+    /// Runs `ringgate ARGUMENTS --admin SOCKET`: a command to this process.
+    #[track_caller]
+    pub fn command(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringgate"));
+        command.args(arguments).arg("--admin").arg(self.admin()).stdin(Stdio::null());
+        command.output().expect("the program runs")
+    }
+
+    /// The same; it must succeed.
+    #[track_caller]
+    pub fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "ringgate {arguments:?}: {}\n{out}{err}\nlog:\n{}", output.status, self.log());
+        out.into_owned()
+    }
+
     /// Waits until nothing of any exchange is left: see `Status::leftovers`.
     #[track_caller]
     pub fn expect_clean(&self, before: &Status) {

@@ -66,6 +66,21 @@ impl Status {
         groups.iter().flat_map(|group| group["servers"].as_array().into_iter().flatten())
     }
 
+    /// The server of that name (as configured).
+    #[track_caller]
+    pub fn server(&self, name: &str) -> &Value {
+        self.servers().find(|server| server["name"] == name).unwrap_or_else(|| panic!("no {name} in {}", self.text()))
+    }
+
+    /// The state of a server, and why.
+    #[track_caller]
+    pub fn state(&self, name: &str) -> (String, String) {
+        let server = self.server(name);
+        let text = |key: &str| server[key].as_str().unwrap_or_default().to_owned();
+        assert!(server["state"].is_string(), "no state in {}", self.text());
+        (text("state"), text("why"))
+    }
+
     /// What is in use although no client is connected any more; `before` was asked when none had come yet.
     /// Idle pooled connections count as sockets: give them a short `keepalive_timeout`, or end them at the backend.
     #[track_caller]
