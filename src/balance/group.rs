@@ -7,7 +7,7 @@ use super::lineage::Lineage;
 use super::member::Member;
 use super::round_robin::Ticket;
 use super::view::{Table, View};
-use crate::config::plan::{Address, Balance, Host, Peer, Upstream};
+use crate::config::plan::{Address, Balance, Host, Peer, Upstream, are_doors};
 use crate::limits;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -201,8 +201,7 @@ fn servers_of(peer: &Peer, names: Names) -> Vec<Vec<Address>> {
         Some(found.into_iter().map(|ip| Address::Tcp((ip, host.port).into())).collect::<Vec<_>>())
     };
     let addresses = peer.host.as_ref().and_then(resolved).unwrap_or_else(|| peer.addresses.clone());
-    let is_loopback = |address: &Address| matches!(address, Address::Tcp(address) if address.ip().is_loopback());
-    match peer.host.is_none() || addresses.iter().all(is_loopback) {
+    match peer.host.is_none() || are_doors(&addresses) {
         true => vec![addresses],
         false => addresses.into_iter().map(|address| vec![address]).collect(),
     }

@@ -101,11 +101,6 @@ pub fn reaches(peer: SocketAddr, listener: SocketAddr) -> bool {
     same_family && peer.port() == listener.port() && (peer.ip() == ip || ip.is_unspecified() && peer.ip().is_loopback())
 }
 
-/// Whether every address is this machine's own.
-pub fn all_loopback(addresses: &[SocketAddr]) -> bool {
-    addresses.iter().all(|address| address.ip().is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +167,8 @@ mod tests {
     #[test]
     fn the_system_knows_itself() {
         let lookup = system();
-        assert!(all_loopback(&Resolver::new(&lookup).resolve("localhost", 80).expect("it is in /etc/hosts")));
+        let local = Resolver::new(&lookup).resolve("localhost", 80).expect("it is in /etc/hosts");
+        assert!(local.iter().all(|address| address.ip().is_loopback()));
         assert_eq!(Resolver::new(&lookup).resolve("127.0.0.1", 80), Ok(vec![SocketAddr::from(([127, 0, 0, 1], 80))]));
     }
 }

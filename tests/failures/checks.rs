@@ -209,7 +209,7 @@ fn row_13_a_check_of_postgres_is_polite() {
     // The checks go through another ringgate, which counts them.
     let counting = Ringgate::tcp(&place);
     let lines = format!(
-        "[upstream.db.health_check]\ntype = \"postgres\"\nuser = \"monitor\"\ninterval = \"100ms\"\nport = {}\n\
+        "[upstream.db.health_check]\ntype = \"postgres\"\ninterval = \"100ms\"\nport = {}\n\
          [[tcp]]\nlisten = \"127.0.0.1:0\"\nproxy_pass = \"db\"",
         counting.place().port()
     );

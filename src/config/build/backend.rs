@@ -3,14 +3,12 @@
 use super::Builder;
 use crate::config::address::{self, Target};
 use crate::config::file::{Backend, BackendTable, Word};
-use crate::config::plan::{Address, Host, Peer};
+use crate::config::plan::{Address, Host, Peer, are_doors};
 use crate::config::report::{Place, Report};
-use crate::config::resolve::all_loopback;
 use crate::config::settings::wait;
 use crate::config::slips::closest;
 use crate::config::value::{count, duration, switch};
 use crate::limits;
-use std::net::SocketAddr;
 use std::ops::Range;
 
 /// What can stand behind an address: with a value, and alone.
@@ -139,12 +137,7 @@ pub(super) fn not_found_now(host: &str, why: &str) -> String {
 
 /// How many servers it is: a name that stays on this machine is one with several doors.
 pub(super) fn servers(peer: &Peer) -> usize {
-    let tcp = |address: &Address| match address {
-        Address::Tcp(address) => Some(*address),
-        Address::Unix(_) => None,
-    };
-    let addresses: Vec<SocketAddr> = peer.addresses.iter().filter_map(tcp).collect();
-    if all_loopback(&addresses) { 1 } else { addresses.len() }
+    if are_doors(&peer.addresses) { 1 } else { peer.addresses.len() }
 }
 
 /// Sets one parameter, in either form: `weight=2` behind an address, `weight = 2` in a table.

@@ -148,6 +148,14 @@ impl Peer {
     }
 }
 
+/// These are doors of one server rather than several servers: `localhost` is ::1 and 127.0.0.1, and whoever listens may do so on one of
+/// them only.
+pub fn are_doors(addresses: &[Address]) -> bool {
+    let is_loopback = |address: &Address| matches!(address, Address::Tcp(address) if address.ip().is_loopback());
+    let of_ipv4 = addresses.iter().filter(|address| matches!(address, Address::Tcp(tcp) if tcp.is_ipv4())).count();
+    addresses.iter().all(is_loopback) && of_ipv4 <= 1 && addresses.len() - of_ipv4 <= 1
+}
+
 /// A name and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host {

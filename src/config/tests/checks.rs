@@ -143,7 +143,7 @@ fn checks_are_understood() {
             http("/h", Some("[::1]:80"), &[200..=200, 204..=204, 301..=302], Some("fine")),
         ),
         ("status = \"200-299\"", http("/", None, &[200..=299], None)),
-        ("type = \"postgres\"", CheckKind::Postgres { user: text("ringgate") }),
+        ("type = \"postgres\"", CheckKind::Postgres { user: String::new() }),
         ("type = \"postgres\"\nuser = \"monitor\"", CheckKind::Postgres { user: text("monitor") }),
         ("type = \"mysql\"\nuser = \"me\"", CheckKind::Mysql { user: text("me") }),
         ("type = \"redis\"", CheckKind::Redis),
