@@ -60,6 +60,10 @@ impl Counters {
 }
 
 impl Table {
+    fn sum(&self, at: usize) -> u32 {
+        self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.0[at].load(Relaxed)))
+    }
+
     fn take(&self) -> Option<usize> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
@@ -75,13 +79,12 @@ pub struct Column {
 impl Column {
     /// Over all workers. The rows are read one after another: a snapshot in the small is not promised.
     pub fn sum(&self) -> u32 {
-        (0..self.table.rows.len()).fold(0, |sum, worker| sum.saturating_add(self.own(worker)))
+        self.table.sum(self.at)
     }
 
-    /// Over all workers but one.
-    pub fn others(&self, own: usize) -> u32 {
-        let rows = (0..self.table.rows.len()).filter(|&worker| worker != own);
-        rows.fold(0, |sum, worker| sum.saturating_add(self.own(worker)))
+    /// Reads it without a way round over its server. Of use as long as the column lives; afterwards it reads another's.
+    pub fn reader(&self) -> Reader {
+        Reader { table: self.table.clone(), at: self.at }
     }
 
     /// Of one worker.
@@ -105,6 +108,25 @@ impl Column {
 
     fn cell(&self, worker: usize) -> &AtomicU32 {
         &self.table.rows[worker].0[self.at]
+    }
+}
+
+/// See [`Column::reader`].
+#[derive(Debug)]
+pub struct Reader {
+    table: Arc<Table>,
+    at: usize,
+}
+
+impl Reader {
+    /// Over all workers.
+    pub fn sum(&self) -> u32 {
+        self.table.sum(self.at)
+    }
+
+    /// Of one worker.
+    pub fn own(&self, worker: usize) -> u32 {
+        self.table.rows[worker].0[self.at].load(Relaxed)
     }
 }
 
@@ -136,7 +158,7 @@ mod tests {
         }
         for (server, column) in columns.iter().enumerate() {
             assert_eq!(column.sum() as usize, 3 * server + 3);
-            assert_eq!(column.others(1) as usize, 2 * server + 2);
+            assert_eq!((column.reader().sum(), column.reader().own(2)), (column.sum(), column.own(2)));
             (0..workers).for_each(|worker| assert_eq!(column.own(worker) as usize, worker + server));
         }
         columns[69].end(2);

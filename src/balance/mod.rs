@@ -67,9 +67,8 @@ enum Policy {
 impl Picker {
     /// The picker of `worker`. Workers with the same `seed` begin evenly spread over the servers.
     pub fn new(group: Arc<Group>, worker: usize, seed: u64) -> Picker {
-        let weights: Vec<u32> = group.entries().iter().map(Entry::weight).collect();
         let workers = group.lineage().workers();
-        let least_conn = || least_conn::LeastConn::new(&weights, worker, workers, seed);
+        let least_conn = || least_conn::LeastConn::new(group.entries(), worker, workers, seed);
         let policy = match group.upstream().balance {
             Balance::RoundRobin => Policy::RoundRobin(round_robin::RoundRobin::new()),
             Balance::LeastConn => Policy::LeastConn(least_conn()),
@@ -94,7 +93,7 @@ impl Picker {
         if !self.group.is_current(&self.view, now_ms) {
             self.view = self.group.view(now_ms);
         }
-        let Picker { group, worker, view, policy, spare, random } = self;
+        let Picker { group, view, policy, spare, random, .. } = self;
         let entries = group.entries();
         let may = |server: ServerIndex| view.weights[server] > 0 && !tried.contains(server);
         let mut random = || {
@@ -103,7 +102,7 @@ impl Picker {
         };
         let picked = match policy {
             Policy::RoundRobin(own) => own.pick(group.ticket(), &view.cycle, tried, now_ms),
-            Policy::LeastConn(own) => own.pick(&view.weights, entries, *worker, tried, now_ms),
+            Policy::LeastConn(own) => own.pick(&view.weights, tried, now_ms),
             Policy::Hash => view.table.as_ref().and_then(|table| table.maglev.lookup_where(key, may)),
             Policy::Random => {
                 let load = |server: ServerIndex| u64::from(entries[server].member.in_flight());
@@ -118,7 +117,7 @@ impl Picker {
         if picked.is_some() || view.spare.is_empty() {
             return picked;
         }
-        spare.pick(&view.spare, entries, *worker, tried, now_ms)
+        spare.pick(&view.spare, tried, now_ms)
     }
 
     /// The server that a cookie names, if it may still be used: also one that is drained, so that its visitors can finish.

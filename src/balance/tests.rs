@@ -324,8 +324,18 @@ fn least_conn_looks_at_all_workers() {
 }
 
 #[test]
-fn least_conn_reads_the_others_once_a_turn_and_itself_always() {
-    let mut workers = pickers(Balance::LeastConn, &[1, 1], 2);
+fn a_few_workers_see_each_other_at_every_pick() {
+    let mut workers = pickers(Balance::LeastConn, &[1, 1], limits::LEAST_CONN_FRESH_MAX as usize);
+    for begun in 0..20 {
+        let server = pick(&mut workers[begun % 3], 0);
+        workers[begun % 3].begin(server);
+        assert_eq!(workers[0].group.in_flight(server), begun as u32 / 2 + 1, "one after the other");
+    }
+}
+
+#[test]
+fn many_workers_read_each_other_once_a_turn_and_themselves_always() {
+    let mut workers = pickers(Balance::LeastConn, &[1, 1], limits::LEAST_CONN_FRESH_MAX as usize + 1);
     let first = pick(&mut workers[0], 0);
     workers[0].begin(first);
     assert_eq!(pick(&mut workers[0], 0), 1 - first, "its own are seen at once");
