@@ -92,7 +92,7 @@ fn failures_are_noticed_as_the_comments_say() {
             CheckKind::Redis,
             CheckKind::Mysql { .. },
             CheckKind::SendExpect { quit, .. }
-        ] if user == "ringgate" && quit == "QUIT\r\n"),
+        ] if user.is_empty() && quit == "QUIT\r\n"),
         "{kinds:?}"
     );
     let closes: Vec<_> = plan.upstreams.iter().map(|upstream| upstream.close_on_down).collect();

@@ -4,7 +4,7 @@ use super::ServerIndex;
 use super::hash::stable_hash;
 use super::health::{Cause, Rules, State, Verdict};
 use super::lineage::Lineage;
-use super::member::Member;
+use super::member::{Member, Override};
 use super::round_robin::Ticket;
 use super::view::{Table, View};
 use crate::config::plan::{Address, Balance, Host, Peer, Upstream, are_doors};
@@ -83,13 +83,19 @@ impl Group {
         let lineage = before.map_or_else(|| Arc::new(Lineage::new(workers)), |group| group.lineage.clone());
         let mut known: Vec<&Entry> = before.map(|group| group.entries.iter().collect()).unwrap_or_default();
         let mut entries = Vec::new();
+        let checks_alike = before.is_some_and(|group| group.checks_like(upstream));
         for peer in &upstream.peers {
-            for addresses in servers_of(peer, names) {
+            let drained = before.is_some_and(|group| group.is_all_drained(&peer.name));
+            for addresses in servers_of(peer, names, before) {
                 let same = |entry: &&Entry| entry.member.name == peer.name && entry.member.addresses == addresses;
                 let member = match known.iter().position(same) {
-                    Some(at) => keep(known.swap_remove(at), peer),
+                    Some(at) => keep(known.swap_remove(at), peer, checks_alike),
                     None => Arc::new(Member::new(&lineage, &peer.name, addresses)),
                 };
+                // Another address of a name that an operator drained.
+                if drained {
+                    member.set_override(Override { drained, ..member.overridden() });
+                }
                 entries.push(Entry::new(member, peer, upstream));
             }
         }
@@ -160,6 +166,21 @@ impl Group {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).table.clone()
     }
 
+    /// Checks ask the same of the same place.
+    fn checks_like(&self, upstream: &Upstream) -> bool {
+        match (&self.upstream.health_check, &upstream.health_check) {
+            (Some(before), Some(after)) => (&before.kind, before.port) == (&after.kind, after.port),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// There are servers of this name, and an operator has drained all of them.
+    fn is_all_drained(&self, name: &str) -> bool {
+        let mut named = self.entries.iter().filter(|entry| entry.member.name == name).peekable();
+        named.peek().is_some() && named.all(|entry| entry.member.overridden().drained)
+    }
+
     /// Nothing changed since `view` was made.
     pub fn is_current(&self, view: &View, now: u64) -> bool {
         view.epoch == self.lineage.epoch() && now < view.until
@@ -195,12 +216,21 @@ impl Group {
 
 /// The addresses of each server that a configured one turns out to be. A name that stays on this machine is one server with
 /// several doors; without addresses it is one that cannot be used yet.
-fn servers_of(peer: &Peer, names: Names) -> Vec<Vec<Address>> {
+///
+/// A name that nobody knows just now keeps the addresses that it had.
+fn servers_of(peer: &Peer, names: Names, before: Option<&Group>) -> Vec<Vec<Address>> {
+    let had = || -> Vec<Address> {
+        let entries = before.iter().flat_map(|group| &group.entries).filter(|entry| entry.peer.host == peer.host);
+        entries.flat_map(|entry| entry.member.addresses.clone()).collect()
+    };
     let resolved = |host: &Host| {
         let found = names(host)?;
         Some(found.into_iter().map(|ip| Address::Tcp((ip, host.port).into())).collect::<Vec<_>>())
     };
-    let addresses = peer.host.as_ref().and_then(resolved).unwrap_or_else(|| peer.addresses.clone());
+    let mut addresses = peer.host.as_ref().and_then(resolved).unwrap_or_else(|| peer.addresses.clone());
+    if peer.host.is_some() && addresses.is_empty() {
+        addresses = had();
+    }
     match peer.host.is_none() || are_doors(&addresses) {
         true => vec![addresses],
         false => addresses.into_iter().map(|address| vec![address]).collect(),
@@ -208,8 +238,12 @@ fn servers_of(peer: &Peer, names: Names) -> Vec<Vec<Address>> {
 }
 
 /// Takes a server over from the generation before. A weight that the file now says otherwise replaces the operator's.
-fn keep(before: &Entry, peer: &Peer) -> Arc<Member> {
+/// What checks said counts only as long as they go on.
+fn keep(before: &Entry, peer: &Peer, checks_alike: bool) -> Arc<Member> {
     let member = before.member.clone();
+    if !checks_alike {
+        member.forget_checks();
+    }
     let mut overridden = member.overridden();
     if before.peer.weight != peer.weight && overridden.weight.take().is_some() {
         member.set_override(overridden);

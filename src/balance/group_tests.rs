@@ -221,3 +221,52 @@ fn a_site_carries_groups_over_by_name() {
     assert!(Arc::ptr_eq(&before.groups[1].entries()[0].member, &after.groups[0].entries()[0].member));
     assert!(before.groups.iter().all(|group| !Arc::ptr_eq(group.lineage(), after.groups[1].lineage())));
 }
+
+fn check() -> crate::config::plan::HealthCheck {
+    crate::config::plan::HealthCheck {
+        kind: crate::config::plan::CheckKind::Tcp,
+        port: None,
+        interval: Duration::from_secs(1),
+        jitter: 0,
+        timeout: Duration::from_secs(1),
+        rise: 1,
+        fall: 2,
+    }
+}
+
+fn put_down(group: &Group, server: ServerIndex, now: u64) {
+    let failed = || Verdict::Failed { why: "no".to_owned(), slow: false };
+    (0..2).for_each(|_| group.checked(server, failed(), false, now));
+}
+
+#[test]
+fn a_server_whose_check_is_taken_away_is_not_down_for_ever() {
+    let peers = || vec![peer("a"), peer("b")];
+    let first = group_of(Upstream { health_check: Some(check()), ..Upstream::new("g", peers()) });
+    put_down(&first, 1, 5);
+    assert_eq!(weights(&first, 6), [1, 0]);
+    let second = Group::new(&Upstream::new("g", peers()), 2, &|_| None, Some(&first));
+    assert_eq!(weights(&second, 1_000_000), [1, 1]);
+}
+
+#[test]
+fn a_server_that_is_down_and_was_ejected_does_not_make_views_old_at_once() {
+    let group = group_of(Upstream { health_check: Some(check()), ..Upstream::new("g", vec![peer("a"), peer("b")]) });
+    eject(&group, 1, 5);
+    put_down(&group, 1, 6);
+    let view = group.view(1_000_000);
+    assert!(group.is_current(&view, 1_000_100), "nothing will change by itself, but valid until {}", view.until);
+}
+
+#[test]
+fn a_reload_while_names_cannot_be_found_keeps_the_addresses() {
+    let named = |addresses: Vec<Address>| Peer {
+        host: Some(Host { name: "app.internal".to_owned(), port: 80 }),
+        ..Peer::new("app.internal:80", addresses)
+    };
+    let address = Address::Tcp(([10, 0, 0, 1], 80).into());
+    let before = group_of(Upstream::new("g", vec![named(vec![address])]));
+    // Steering's `names` has nothing: the name was found at start and has not changed since.
+    let after = Group::new(&Upstream::new("g", vec![named(Vec::new())]), 2, &|_| None, Some(&before));
+    assert_eq!(weights(&after, 10), [1]);
+}

@@ -71,6 +71,25 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// What of an exchange's end is held against the server; `None`: the client's doing, or ours.
+    pub fn of(reason: Reason) -> Option<Cause> {
+        use Reason::*;
+        let servers = matches!(
+            reason,
+            ConnectRefused
+                | ConnectFailed
+                | ConnectTimeout
+                | BackendClosed
+                | BackendReset
+                | BackendReadTimeout
+                | BackendSendTimeout
+                | FirstByteTimeout
+                | BadResponse
+                | ResponseHeadTooLarge
+        );
+        servers.then_some(Cause::Broken(reason))
+    }
+
     /// No connection could be made: looking from outside tells when it is over.
     fn is_connecting(self) -> bool {
         matches!(self, Cause::Broken(Reason::ConnectRefused | Reason::ConnectFailed | Reason::ConnectTimeout))
@@ -178,7 +197,8 @@ impl Health {
 
     /// When time alone will change the state.
     pub fn next_change(&self) -> Option<u64> {
-        self.ejection.as_ref().map(|ejection| ejection.until)
+        // While it is down, that an ejection ends beneath changes nothing.
+        self.ejection.as_ref().filter(|_| !self.down).map(|ejection| ejection.until)
     }
 
     /// The last check: when, and what it found.
@@ -282,6 +302,12 @@ impl Health {
             }
         }
         self.last_check = Some((now, verdict));
+    }
+
+    /// What checks said is forgotten: from now on others are made, or none.
+    pub fn forget_checks(&mut self) {
+        (self.down, self.passed_in_a_row, self.failed_in_a_row) = (false, 0, 0);
+        (self.last_check, self.last_failed_check) = (None, None);
     }
 
     /// A look whether it can be connected to, besides any checks: it cannot.

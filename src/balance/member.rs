@@ -7,7 +7,7 @@ use super::health::{Cause, Health, Rules, State, Totals, Verdict};
 use super::lineage::Lineage;
 use crate::config::plan::Address;
 use crate::stats::ServerStats;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What an operator set at run time.
@@ -51,8 +51,9 @@ pub struct Member {
     /// `health.wants_success()`, for the end of every request.
     wants_success: AtomicBool,
     overridden: Mutex<Override>,
-    /// Milliseconds for which an idle connection may be used again; 0: not known.
+    /// Milliseconds for which an idle connection may be used again; 0: not known. And until when that counts; 0: for ever.
     idle_limit: AtomicU32,
+    idle_limit_until: AtomicU64,
 }
 
 impl Member {
@@ -72,6 +73,7 @@ impl Member {
             wants_success: AtomicBool::new(false),
             overridden: Mutex::default(),
             idle_limit: AtomicU32::new(0),
+            idle_limit_until: AtomicU64::new(0),
         }
     }
 
@@ -206,6 +208,11 @@ impl Member {
         self.judge(|health| health.checked(rules, verdict, answered, now));
     }
 
+    /// The checks are others now, or none.
+    pub(super) fn forget_checks(&self) {
+        self.judge(Health::forget_checks);
+    }
+
     /// See [`Health::is_not_back`].
     pub fn is_not_back(&self, now: u64) {
         self.judge(|health| health.is_not_back(now));
@@ -225,15 +232,18 @@ impl Member {
     }
 
     /// How long an idle connection to it may be used again, in milliseconds; `None`: as long as the configuration says.
-    pub fn idle_limit(&self) -> Option<u64> {
-        Some(u64::from(self.idle_limit.load(Relaxed))).filter(|&ms| ms > 0)
+    pub fn idle_limit(&self, now: u64) -> Option<u64> {
+        let (limit, until) = (self.idle_limit.load(Relaxed), self.idle_limit_until.load(Relaxed));
+        (limit > 0 && (until == 0 || now < until)).then_some(u64::from(limit))
     }
 
-    /// Sets it; `None` forgets.
-    pub fn set_idle_limit(&self, ms: Option<u64>) {
-        let ms = ms.map_or(0, |ms| ms.clamp(1, u64::from(u32::MAX)) as u32);
-        if self.idle_limit.load(Relaxed) != ms {
+    /// Sets it; `until`: what was only concluded is forgotten then.
+    pub fn set_idle_limit(&self, ms: u64, until: Option<u64>) {
+        let (ms, until) = (ms.clamp(1, u64::from(u32::MAX)) as u32, until.unwrap_or(0));
+        // Told with every answer: written only when it is news.
+        if (self.idle_limit.load(Relaxed), self.idle_limit_until.load(Relaxed)) != (ms, until) {
             self.idle_limit.store(ms, Relaxed);
+            self.idle_limit_until.store(until, Relaxed);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Only who waits comes here; where no `max_conns` is set, nobody ever does.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst, fence};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -13,10 +13,16 @@ pub struct Queue {
     tickets: Mutex<VecDeque<Arc<Ticket>>>,
     /// Length of `tickets`, to be read without the lock.
     waiting: AtomicUsize,
+    /// Turns given out.
+    turns: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Ticket(Mutex<Waiting>);
+struct Ticket {
+    /// Who came first has the lower number; it stays when a call came to nothing.
+    turn: u64,
+    waiting: Mutex<Waiting>,
+}
 
 #[derive(Debug)]
 enum Waiting {
@@ -28,12 +34,14 @@ enum Waiting {
 
 impl Ticket {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn call(&self) {
-        if let Waiting::Queued(Some(waker)) = std::mem::replace(&mut *self.lock(), Waiting::Called) {
-            waker.wake();
+    /// Calls it, while the queue is locked, so that one that leaves is either in the queue or called. The waker is for afterwards.
+    fn call(&self) -> Option<Waker> {
+        match std::mem::replace(&mut *self.lock(), Waiting::Called) {
+            Waiting::Queued(waker) => waker,
+            Waiting::Called => None,
         }
     }
 }
@@ -53,57 +61,66 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Joins the queue, at its front if `again` (called, but another was faster); `None` if `most` wait already. Look for a
-    /// permit once more after joining: one may have been given back just before.
-    pub fn join(&self, most: usize, again: bool) -> Option<Place<'_>> {
+    /// Joins the queue, `again` at the turn that it had; `None` if `most` wait already. Look for a permit once more after joining: one
+    /// may have been given back just before.
+    pub fn join(&self, most: usize, again: Option<u64>) -> Option<Place<'_>> {
         let mut tickets = self.tickets();
-        if tickets.len() >= most && !again {
+        if tickets.len() >= most && again.is_none() {
             return None;
         }
-        let ticket = Arc::new(Ticket(Mutex::new(Waiting::Queued(None))));
-        match again {
-            true => tickets.push_front(ticket.clone()),
-            false => tickets.push_back(ticket.clone()),
-        }
+        let turn = again.unwrap_or_else(|| self.turns.fetch_add(1, SeqCst));
+        let ticket = Arc::new(Ticket { turn, waiting: Mutex::new(Waiting::Queued(None)) });
+        let at = tickets.partition_point(|other| other.turn < turn);
+        tickets.insert(at, ticket.clone());
         self.waiting.store(tickets.len(), SeqCst);
         drop(tickets);
         fence(SeqCst);
-        Some(Place { queue: self, ticket, served: false })
+        Some(Place { queue: self, ticket, used: false })
     }
 
     /// A permit is free: the first may try.
     pub(super) fn wake_one(&self) {
+        self.call_from(0);
+    }
+
+    /// The first whose turn is `from` or later may try.
+    fn call_from(&self, from: u64) {
         // Who joins looks at the permits once more afterwards, so one of the two sees the other.
         fence(SeqCst);
         if self.is_empty() {
             return;
         }
         let mut tickets = self.tickets();
-        let first = tickets.pop_front();
+        let at = tickets.partition_point(|ticket| ticket.turn < from);
+        let waker = tickets.remove(at).and_then(|first| first.call());
         self.waiting.store(tickets.len(), SeqCst);
         drop(tickets);
-        if let Some(first) = first {
-            first.call();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
     /// Everything may be different: all may try.
     pub(super) fn wake_all(&self) {
+        fence(SeqCst);
         if self.is_empty() {
             return;
         }
-        let all = std::mem::take(&mut *self.tickets());
+        let mut tickets = self.tickets();
+        let wakers: Vec<Waker> = tickets.drain(..).filter_map(|ticket| ticket.call()).collect();
         self.waiting.store(0, SeqCst);
-        all.iter().for_each(|ticket| ticket.call());
+        drop(tickets);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
-/// A place in the queue; dropped, it is given up, and a call that came meanwhile goes to the next.
+/// A place in the queue; dropped, it is given up. A call that was not used goes to those behind: only backwards, or two that
+/// cannot use it would pass it to and fro.
 #[derive(Debug)]
 pub struct Place<'q> {
     queue: &'q Queue,
     ticket: Arc<Ticket>,
-    served: bool,
+    used: bool,
 }
 
 impl Place<'_> {
@@ -121,14 +138,14 @@ impl Place<'_> {
         }
     }
 
-    /// Nobody is before it.
-    pub fn is_first(&self) -> bool {
-        self.queue.tickets().front().is_none_or(|first| Arc::ptr_eq(first, &self.ticket))
+    /// For joining again after a call that came to nothing.
+    pub fn turn(&self) -> u64 {
+        self.ticket.turn
     }
 
-    /// It got what it waited for: a call that came is used up.
-    pub fn served(mut self) {
-        self.served = true;
+    /// The call led to what it waited for.
+    pub fn used(mut self) {
+        self.used = true;
     }
 }
 
@@ -141,8 +158,8 @@ impl Drop for Place<'_> {
         }
         drop(tickets);
         let called = matches!(*self.ticket.lock(), Waiting::Called);
-        if called && !self.served {
-            self.queue.wake_one();
+        if called && !self.used {
+            self.queue.call_from(self.ticket.turn + 1);
         }
     }
 }
@@ -150,7 +167,6 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
 
     #[derive(Default)]
@@ -169,16 +185,17 @@ mod tests {
     #[test]
     fn first_come_first_served_within_the_bound() {
         let (queue, count) = (Queue::default(), Arc::new(Count::default()));
-        let [a, b] = [(); 2].map(|()| queue.join(2, false).expect("room"));
-        assert!(queue.join(2, false).is_none() && queue.len() == 2);
+        let [a, b] = [(); 2].map(|()| queue.join(2, None).expect("room"));
+        assert!(queue.join(2, None).is_none() && queue.len() == 2);
         assert!(!is_called(&a, &count) && !is_called(&b, &count));
         queue.wake_one();
         assert_eq!(count.0.load(SeqCst), 1);
         assert!(is_called(&a, &count) && !is_called(&b, &count));
-        a.served();
+        let turn = a.turn();
+        a.used();
         assert_eq!(queue.len(), 1);
-        let c = queue.join(2, false).expect("room again");
-        let d = queue.join(2, true).expect("who was called comes in, and first");
+        let c = queue.join(2, None).expect("room again");
+        let d = queue.join(2, Some(turn)).expect("who was called comes in, and first");
         queue.wake_one();
         assert!(is_called(&d, &count) && !is_called(&b, &count) && !is_called(&c, &count));
     }
@@ -186,24 +203,111 @@ mod tests {
     #[test]
     fn a_call_that_nobody_answers_goes_to_the_next() {
         let (queue, count) = (Queue::default(), Arc::new(Count::default()));
-        let [a, b, c] = [(); 3].map(|()| queue.join(3, false).expect("room"));
+        let [a, b, c] = [(); 3].map(|()| queue.join(3, None).expect("room"));
         assert!(!is_called(&b, &count) && !is_called(&c, &count));
         queue.wake_one();
         drop(a); // its client went away before it ran
         assert!(is_called(&b, &count) && !is_called(&c, &count));
         drop(c);
-        b.served();
+        b.used();
         assert!(queue.is_empty());
         queue.wake_one();
     }
 
     #[test]
+    fn a_call_is_passed_on_backwards_only() {
+        let (queue, count) = (Queue::default(), Arc::new(Count::default()));
+        let [a, b] = [(); 2].map(|()| queue.join(9, None).expect("room"));
+        assert!(!is_called(&a, &count) && !is_called(&b, &count));
+        queue.wake_one();
+        // What is free is nothing for a: it joins again before it gives up its place.
+        let again = queue.join(9, Some(a.turn())).expect("room");
+        drop(a);
+        assert!(is_called(&b, &count) && !is_called(&again, &count));
+        drop(b);
+        assert!(!is_called(&again, &count), "nobody behind b");
+        queue.wake_one();
+        assert!(is_called(&again, &count));
+    }
+
+    #[test]
     fn all_may_be_called_at_once() {
         let (queue, count) = (Queue::default(), Arc::new(Count::default()));
-        let places = [(); 5].map(|()| queue.join(9, false).expect("room"));
+        let places = [(); 5].map(|()| queue.join(9, None).expect("room"));
         assert!(places.iter().all(|place| !is_called(place, &count)));
         queue.wake_all();
         assert_eq!(count.0.load(SeqCst), 5);
         assert!(places.iter().all(|place| is_called(place, &count)) && queue.is_empty());
+    }
+
+    #[test]
+    fn nobody_is_forgotten_who_joins_while_all_are_called() {
+        let queue = Queue::default();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let bad = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(SeqCst) {
+                    queue.wake_all();
+                }
+            });
+            for _ in 0..300_000 {
+                let a = queue.join(9, None).expect("room");
+                let b = queue.join(9, None).expect("room");
+                // b is either called, or in the list; then the counter must say so once things are quiet.
+                for _ in 0..20 {
+                    std::hint::spin_loop();
+                }
+                drop(a);
+                // Only this thread joins: a ticket in the list with a counter of 0 that stays so is forgotten.
+                let mut forgotten = true;
+                for _ in 0..2000 {
+                    let tickets = queue.tickets();
+                    if tickets.is_empty() || queue.waiting.load(SeqCst) > 0 {
+                        forgotten = false;
+                        break;
+                    }
+                }
+                if forgotten {
+                    bad.fetch_add(1, SeqCst);
+                }
+                drop(b);
+            }
+            stop.store(true, SeqCst);
+        });
+        assert_eq!(bad.load(SeqCst), 0, "times that somebody was forgotten");
+    }
+
+    #[test]
+    fn a_call_to_one_that_just_leaves_goes_to_the_next() {
+        let lost = AtomicUsize::new(0);
+        for _ in 0..20_000 {
+            let (queue, count) = (Queue::default(), Arc::new(Count::default()));
+            let [a, b] = [(); 2].map(|()| queue.join(2, None).expect("room"));
+            assert!(!is_called(&a, &count) && !is_called(&b, &count));
+            let gate = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                let gate = &gate;
+                let meet = move || {
+                    gate.fetch_add(1, SeqCst);
+                    while gate.load(SeqCst) < 2 {
+                        std::hint::spin_loop();
+                    }
+                };
+                scope.spawn(move || {
+                    meet();
+                    drop(a); // its client goes away, or its time is over
+                });
+                let queue = &queue;
+                scope.spawn(move || {
+                    meet();
+                    queue.wake_one(); // one permit was given back
+                });
+            });
+            if !is_called(&b, &count) {
+                lost.fetch_add(1, SeqCst);
+            }
+        }
+        assert_eq!(lost.load(SeqCst), 0, "calls lost: a permit is free, and b waits");
     }
 }

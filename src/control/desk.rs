@@ -63,7 +63,12 @@ impl<S: Fn() -> String> Desk<S> {
 
     async fn change(&self, path: &str, query: &str) -> Answer {
         let done = match path {
-            "/reload" => self.steering.reload().await,
+            // A task of its own: whoever asked may leave, and half a reload must not stay.
+            "/reload" => {
+                let steering = self.steering.clone();
+                let reloading = tokio_uring::spawn(async move { steering.reload().await });
+                reloading.await.unwrap_or_else(|error| Err(format!("the reload made a mistake: {error}")))
+            }
             _ => {
                 order(path, query).and_then(|(upstream, server, order)| self.steering.order(&upstream, &server, order))
             }

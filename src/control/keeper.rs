@@ -65,6 +65,11 @@ impl Keeper {
         });
         keeper.take_over(&site);
         let weak = Rc::downgrade(&keeper);
+        steering.ask_names(move |host| {
+            let known = weak.upgrade()?.names.state(&host.name)?.addresses;
+            (!known.is_empty()).then_some(known)
+        });
+        let weak = Rc::downgrade(&keeper);
         steering.listen(move |site| {
             if let Some(keeper) = weak.upgrade() {
                 keeper.take_over(site);
@@ -211,9 +216,9 @@ fn hosts(site: &Site) -> BTreeMap<String, Vec<IpAddr>> {
 
 fn resolved(event: Event, steering: &Rc<Steering>, log: &LogSender) {
     match event {
-        Event::Changed { name, addresses } => {
-            let (steering, name, addresses) = (steering.clone(), name.to_owned(), addresses.to_vec());
-            tokio_uring::spawn(async move { steering.resolved(&name, &addresses).await });
+        Event::Changed { name, .. } => {
+            let (steering, name) = (steering.clone(), name.to_owned());
+            tokio_uring::spawn(async move { steering.resolved(&name).await });
         }
         Event::Trouble { name, why } => {
             let kept = steering.site().groups.iter().flat_map(|group| group.entries()).any(|entry| {

@@ -1,6 +1,7 @@
 //! Changing what runs: reload, new addresses of names, and what an operator sets. One change at a time; each is a whole new site or
 //! nothing.
 
+use super::now_ms;
 use super::reload::{difference, fit};
 use crate::balance::{Entry, Group, Override, Site};
 use crate::config;
@@ -9,7 +10,6 @@ use crate::limits::{SWAP_TIMEOUT, WEIGHT_MAX};
 use crate::log::LogSender;
 use crate::worker::Workers;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -27,10 +27,13 @@ pub struct Steering {
     file: Option<PathBuf>,
     log: LogSender,
     changing: Mutex<()>,
-    /// Addresses of names that are newer than the plan's.
-    names: RefCell<HashMap<String, Vec<IpAddr>>>,
+    /// What the resolver knows of names: newer than the plan's addresses.
+    names: RefCell<Known>,
     listening: RefCell<Vec<Listening>>,
 }
+
+/// The addresses of a name; `None`: not known.
+type Known = Box<dyn Fn(&Host) -> Option<Vec<IpAddr>>>;
 
 /// What is asked of one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +49,13 @@ pub enum Order {
 impl Steering {
     /// Of the running workers.
     pub fn new(workers: Rc<Workers>, file: Option<PathBuf>, log: LogSender) -> Steering {
-        let (changing, names) = (Mutex::default(), RefCell::default());
-        Steering { workers, file, log, changing, names, listening: RefCell::default() }
+        let names: RefCell<Known> = RefCell::new(Box::new(|_| None));
+        Steering { workers, file, log, changing: Mutex::default(), names, listening: RefCell::default() }
+    }
+
+    /// From now on `known` tells the addresses of names.
+    pub fn ask_names(&self, known: impl Fn(&Host) -> Option<Vec<IpAddr>> + 'static) {
+        *self.names.borrow_mut() = Box::new(known);
     }
 
     /// `heard` is called with each site that runs from now on.
@@ -66,7 +74,7 @@ impl Steering {
         let result = self.load_and_swap().await;
         match &result {
             Ok(done) => self.log.info(format!("reload: {}", done.trim_end().replace('\n', " / "))),
-            Err(error) => self.log.error(format!("reload failed, nothing changed: {}", error.trim_end())),
+            Err(error) => self.log.error(format!("reload failed: {}", error.trim_end())),
         }
         result
     }
@@ -78,16 +86,10 @@ impl Steering {
         // Names are looked up: that may take a while.
         let loading = tokio::task::spawn_blocking(move || config::load(&file));
         let loaded = loading.await.map_err(|error| format!("loading failed: {error}"))?;
-        let loaded = loaded.map_err(|errors| format!("{errors}\n{shown} has errors"))?;
+        let loaded = loaded.map_err(|errors| format!("{errors}\n{shown} has errors; nothing was changed"))?;
         let before = self.site();
         let plan = fit(loaded.plan, &before.plan)
-            .map_err(|why| format!("{shown} changes what only a restart can change: {why}"))?;
-        // A name that is not in the plan any more is not followed any more.
-        let is_named = |name: &String| {
-            let mut peers = plan.upstreams.iter().flat_map(|upstream| &upstream.peers);
-            peers.any(|peer| peer.host.as_ref().is_some_and(|host| host.name == *name))
-        };
-        self.names.borrow_mut().retain(|name, _| is_named(name));
+            .map_err(|why| format!("{shown} changes what only a restart can change: {why}; nothing was changed"))?;
         let after = self.swap(Arc::new(plan)).await?;
         let warnings: String = loaded.warnings.concat();
         let connections = self.workers.stats.sum(|worker| &worker.connections);
@@ -95,9 +97,8 @@ impl Steering {
     }
 
     /// A name has other addresses now.
-    pub async fn resolved(&self, name: &str, addresses: &[IpAddr]) {
+    pub async fn resolved(&self, name: &str) {
         let _one_at_a_time = self.changing.lock().await;
-        self.names.borrow_mut().insert(name.to_owned(), addresses.to_vec());
         let before = self.site();
         match self.swap(before.plan.clone()).await {
             Ok(after) => self.log.info(format!("{name} has other addresses: {}", difference(&before, &after))),
@@ -109,15 +110,16 @@ impl Steering {
     async fn swap(&self, plan: Arc<Plan>) -> Result<Arc<Site>, String> {
         let site = {
             let names = self.names.borrow();
-            let newer = |host: &Host| names.get(&host.name).cloned();
-            Arc::new(Site::new(plan, self.workers.stats.workers.len(), &newer, Some(&self.site())))
+            Arc::new(Site::new(plan, self.workers.stats.workers.len(), &**names, Some(&self.site())))
         };
         self.workers.swap(site.clone());
         self.listening.borrow().iter().for_each(|heard| heard(&site));
         let began = Instant::now();
         while !self.workers.have_swapped() {
             if began.elapsed() > Duration::from_millis(SWAP_TIMEOUT) {
-                return Err("a worker does not answer: it may still run what was there before".to_owned());
+                return Err(
+                    "a worker is stuck and may still run what was there before; the others have changed".to_owned()
+                );
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -148,6 +150,7 @@ impl Steering {
                     format!("{name} has weight {} (the file says {})", entry.weight(), entry.peer.weight)
                 }
             };
+            group.view(now_ms()); // made here rather than by a worker: a table for `hash` takes milliseconds
             self.log.info(format!("upstream {}: {line}", group.upstream().name));
             said += &format!("{line}\n");
         }

@@ -50,9 +50,7 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, live: &Live<D>, 
     };
     let patience = Patience { idle: tcp.idle_timeout, client: None, backend: None };
     let Ended { result, moved: [up, down] } =
-        tunnel::run(cx, owner, &client, &backend, Default::default(), patience, picked.went_down()).await;
-    picked.stats().bytes_out.add(up);
-    picked.stats().bytes_in.add(down);
+        tunnel::run(cx, owner, [&client, &backend], Default::default(), patience, &picked).await;
     let ended = result.err().map_or("", Reason::name);
     let seconds = (cx.reactor.now_ms() - started) as f64 / 1000.0;
     let line = format!("tcp from {peer} to {}: {up} bytes up, {down} down, {seconds:.3} s {ended}", picked.name());
@@ -113,9 +111,9 @@ async fn connect<D: Driver>(
             })
             .await
         };
-        picked.took(cx.reactor.now_us() - began);
         match connected {
             Ok(socket) => {
+                picked.took(cx.reactor.now_us() - began);
                 picked.succeeded();
                 socket.set_owner(owner);
                 socket.keep_alive();

@@ -53,15 +53,19 @@ impl<'a, D: Driver> Tries<'a, D> {
     /// away meanwhile is a failure, too.
     pub(super) async fn next(&mut self, cx: &Context<D>, client: &Socket<D>, timer: &Timer) -> Option<Picked<D>> {
         let chosen = self.next.take();
+        let again = self.count > 0 && chosen.is_none();
         let picked = match chosen {
             Some(picked) => Some(picked),
-            None if self.count > 0 && !self.may_go_on(cx, self.is_wanted_after(self.failure.0)) => None,
+            None if again && !self.may_go_on(cx, self.is_wanted_after(self.failure.0)) => None,
             None => match self.pick(cx) {
                 Pick::Server(picked) => Some(picked),
                 Pick::None => None,
                 Pick::Busy => Box::pin(self.queue(cx, client, timer)).await,
             },
         }?;
+        if again && !self.pools().may_retry() {
+            return None;
+        }
         self.tried.insert(picked.server);
         self.count += 1;
         Some(picked)
@@ -71,11 +75,11 @@ impl<'a, D: Driver> Tries<'a, D> {
         cx.upstreams.pick(self.live, self.group, &self.tried, self.key)
     }
 
-    /// One more is allowed; takes it from the budget.
+    /// One more is allowed, but for the budget.
     fn may_go_on(&self, cx: &Context<D>, wanted: bool) -> bool {
         let Retry { tries, within, .. } = self.retry;
         let in_time = within.is_none_or(|within| cx.reactor.now_ms() < self.began + ms(within));
-        wanted && (*tries == 0 || self.count < *tries) && in_time && self.pools().may_retry()
+        wanted && (*tries == 0 || self.count < *tries) && in_time
     }
 
     /// The configuration wants another server to be tried after this.
@@ -101,8 +105,9 @@ impl<'a, D: Driver> Tries<'a, D> {
             return false;
         }
         let Pick::Server(picked) = self.pick(cx) else { return false };
-        *self.next.borrow_mut() = Some(picked);
-        true
+        let allowed = self.pools().may_retry();
+        *self.next.borrow_mut() = allowed.then_some(picked);
+        allowed
     }
 
     /// A try failed.
@@ -113,7 +118,13 @@ impl<'a, D: Driver> Tries<'a, D> {
             self.failure = (reason, format!(", connecting to {server}: {hint}"));
             return;
         }
-        picked.failed(Cause::Broken(reason));
+        match Cause::of(reason) {
+            Some(cause) => picked.failed(cause),
+            None => {
+                self.failure = (reason, String::new());
+                return;
+            }
+        }
         cx.log(Level::Warn, format!("server {server}: {} ({})", reason.text(), reason.name()));
         self.failure = (reason, format!(", server {server}"));
     }
@@ -124,37 +135,41 @@ impl<'a, D: Driver> Tries<'a, D> {
         let upstream = pools.group().upstream();
         let queue = &pools.group().lineage().queue;
         timer.set(ms(upstream.queue_timeout));
-        let mut again = false;
+        let mut turn = None;
         loop {
-            let Some(place) = queue.join(upstream.queue as usize, again) else {
+            let Some(place) = queue.join(upstream.queue as usize, turn) else {
                 self.failure = (Reason::QueueFull, format!(", {} wait for {} already", queue.len(), upstream.name));
                 return None;
             };
-            // A permit may have been given back just before. Those behind others wait for their turn.
-            if !place.is_first() || matches!(self.look(cx), Look::Busy) {
-                let waited = timer.before_deadline(poll_fn(|task| match place.poll_called(task) {
-                    Poll::Ready(()) => Poll::Ready(true),
-                    Poll::Pending => client.poll_failed(task).map(|()| false),
-                }));
-                match waited.await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        self.failure = (Reason::ClientGone, String::new());
-                        return None;
-                    }
-                    Err(Elapsed) => {
-                        self.failure = (Reason::QueueTimeout, format!(", waiting for {}", upstream.name));
-                        return None;
-                    }
-                }
-                self.look(cx);
+            turn = Some(place.turn());
+            // A permit may have been given back just before.
+            match self.look(cx) {
+                Look::Busy => {}
+                Look::Found | Look::None => return self.next.take(),
             }
-            // The call is used up, also if another was faster.
-            place.served();
-            match self.next.take() {
-                Some(picked) => return Some(picked),
-                None if matches!(self.look(cx), Look::Busy) => again = true,
-                None => return self.next.take(),
+            let waited = timer.before_deadline(poll_fn(|task| match place.poll_called(task) {
+                Poll::Ready(()) => Poll::Ready(true),
+                Poll::Pending => client.poll_failed(task).map(|()| false),
+            }));
+            match waited.await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.failure = (Reason::ClientGone, String::new());
+                    return None;
+                }
+                Err(Elapsed) => {
+                    self.failure = (Reason::QueueTimeout, format!(", waiting for {}", upstream.name));
+                    return None;
+                }
+            }
+            match self.look(cx) {
+                Look::Found => {
+                    place.used();
+                    return self.next.take();
+                }
+                Look::None => return None,
+                // Another was faster, or what is free has failed this request already: it is for those behind, then.
+                Look::Busy => {}
             }
         }
     }

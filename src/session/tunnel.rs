@@ -7,6 +7,7 @@ use crate::proto::reason::Reason;
 use crate::ring::executor::yield_now;
 use crate::ring::{Driver, Elapsed, Owner, Pipe, Socket};
 use crate::stats::Counter;
+use crate::upstream::Picked;
 use bytes::{Buf, Bytes};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -33,6 +34,8 @@ struct Way<'a, D: Driver> {
     send_ms: u64,
     /// Bytes moved.
     moved: &'a Counter,
+    /// The server's count of them: a check wants to know whether it answers.
+    server: &'a Counter,
 }
 
 /// How long a tunnel may wait for its peers; `None`: for ever.
@@ -54,26 +57,39 @@ pub struct Ended {
 }
 
 /// Relays until both sides have ended, one of them failed, or nothing moved for too long. `early` are bytes received already, from
-/// the client and from the backend. `cut` ends it with `ServerDown`.
+/// the client and from the backend. When `picked` goes down and its sessions
+/// go with it, it ends with `ServerDown`.
 pub async fn run<D: Driver>(
     cx: &Context<D>,
     owner: Owner,
-    client: &Socket<D>,
-    backend: &Socket<D>,
+    [client, backend]: [&Socket<D>; 2],
     early: [Bytes; 2],
     patience: Patience,
-    cut: impl Future<Output = ()>,
+    picked: &Picked<D>,
 ) -> Ended {
     let tunnel = Tunnel { cx, owner, last: Cell::new(cx.reactor.now_ms()) };
     let [from_client, from_backend] = early;
     let moved = [Counter::default(), Counter::default()];
+    let server = picked.stats();
     let send_ms = |patience: Option<Duration>| ms(patience.unwrap_or(Duration::MAX));
-    let up =
-        Way { from: client, to: backend, early: from_client, send_ms: send_ms(patience.backend), moved: &moved[0] };
-    let down =
-        Way { from: backend, to: client, early: from_backend, send_ms: send_ms(patience.client), moved: &moved[1] };
+    let up = Way {
+        from: client,
+        to: backend,
+        early: from_client,
+        send_ms: send_ms(patience.backend),
+        moved: &moved[0],
+        server: &server.bytes_out,
+    };
+    let down = Way {
+        from: backend,
+        to: client,
+        early: from_backend,
+        send_ms: send_ms(patience.client),
+        moved: &moved[1],
+        server: &server.bytes_in,
+    };
     let (mut up, mut down) = (pin!(tunnel.pump(up)), pin!(tunnel.pump(down)));
-    let mut cut = pin!(cut);
+    let mut cut = pin!(picked.went_down());
     let (mut up_done, mut down_done, mut failure) = (false, false, None);
     let both = poll_fn(|task| {
         if !up_done && let Poll::Ready(result) = up.as_mut().poll(task) {
@@ -233,6 +249,7 @@ impl<D: Driver> Tunnel<'_, D> {
     fn note(&self, way: &Way<'_, D>, n: usize, how: &Counter) {
         self.last.set(self.cx.reactor.now_ms());
         way.moved.add(n as u64);
+        way.server.add(n as u64);
         how.add(n as u64);
     }
 }

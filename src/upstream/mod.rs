@@ -7,6 +7,7 @@ mod budget;
 mod picked;
 mod pool;
 
+use picked::Admission;
 pub use picked::{Pick, Picked};
 
 use crate::balance::{Group, Key, Picker, Site, Tried};
@@ -149,22 +150,41 @@ impl<D: Driver> Upstreams<D> {
         let now = self.reactor.now_ms();
         // The server of the client's cookie, if it has room.
         let named = key.named.and_then(|identity| picker.named(identity, tried));
-        if let Some(picked) = named.and_then(|server| Picked::admit(self, pools, &picker, server)) {
+        if let Some(server) = named
+            && let Admission::In(picked) = Picked::admit(self, pools, &picker, server, false)
+        {
             return Pick::Server(picked);
         }
-        let Some(server) = picker.pick(tried, key.hash, now) else { return Pick::None };
-        if let Some(picked) = Picked::admit(self, pools, &picker, server) {
+        let Some(first) = picker.pick(tried, key.hash, now) else { return Pick::None };
+        let (mut busy, mut on_trial) = (false, None);
+        let mut ask = |picker: &Picker, server| match Picked::admit(self, pools, picker, server, false) {
+            Admission::In(picked) => Some(picked),
+            Admission::Full => {
+                busy = true;
+                None
+            }
+            Admission::OnTrial => {
+                on_trial = on_trial.or(Some(server));
+                None
+            }
+        };
+        if let Some(picked) = ask(&picker, first) {
             return Pick::Server(picked);
         }
         // Rare: a server at its `max_conns`, or on probation with its one request out.
-        let (mut passed_over, mut busy) = (tried.clone(), pools.is_full(server));
-        passed_over.insert(server);
+        let mut passed_over = tried.clone();
+        passed_over.insert(first);
         while let Some(server) = picker.pick(&passed_over, key.hash, now) {
-            if let Some(picked) = Picked::admit(self, pools, &picker, server) {
+            if let Some(picked) = ask(&picker, server) {
                 return Pick::Server(picked);
             }
-            busy |= pools.is_full(server);
             passed_over.insert(server);
+        }
+        // Nobody else is left for this request: rather one more at a server on probation than an error page.
+        if let Some(server) = on_trial.filter(|_| pools.group.upstream().fail_open)
+            && let Admission::In(picked) = Picked::admit(self, pools, &picker, server, true)
+        {
+            return Pick::Server(picked);
         }
         if busy { Pick::Busy } else { Pick::None }
     }

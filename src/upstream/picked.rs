@@ -8,6 +8,7 @@ use crate::config::plan::Balance;
 use crate::proto::reason::Reason;
 use crate::ring::{Driver, Elapsed, Socket, Timer};
 use crate::stats::ServerStats;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -31,43 +32,45 @@ pub struct Picked<D: Driver> {
     pub server: ServerIndex,
     /// It holds one of the server's `max_conns`.
     permit: bool,
-    /// It is the one request that a server on probation gets.
-    trial: bool,
+    /// It is the one request that a server on probation gets, as long as it has not shown anything.
+    trial: Cell<bool>,
 }
 
-impl<D: Driver> Pools<D> {
+/// What asking one server for room comes to.
+pub(super) enum Admission<D: Driver> {
+    In(Picked<D>),
     /// It is at its `max_conns`.
-    pub(super) fn is_full(&self, server: ServerIndex) -> bool {
-        let entry = &self.group.entries()[server];
-        entry.peer.max_conns.is_some_and(|most| entry.member.held() >= most)
-    }
+    Full,
+    /// It is on probation, and another request tries it.
+    OnTrial,
 }
 
 impl<D: Driver> Picked<D> {
-    /// Lets a request in at `server`, if there is room.
+    /// Lets a request in at `server`, if there is room. `anyway`: also beside another one that tries it.
     pub(super) fn admit(
         upstreams: &Rc<Upstreams<D>>,
         pools: &Rc<Pools<D>>,
         picker: &Picker,
         server: ServerIndex,
-    ) -> Option<Self> {
+        anyway: bool,
+    ) -> Admission<D> {
         let entry = &pools.group.entries()[server];
         let permit = match entry.peer.max_conns {
-            Some(most) if !entry.member.acquire(most) => return None,
+            Some(most) if !entry.member.acquire(most) => return Admission::Full,
             most => most.is_some(),
         };
-        let trial = entry.member.state() == State::Probation;
-        if trial && !entry.member.begin_trial() {
+        let trial = entry.member.state() == State::Probation && entry.member.begin_trial();
+        if !trial && !anyway && entry.member.state() == State::Probation {
             if permit {
                 entry.member.release();
             }
-            return None;
+            return Admission::OnTrial;
         }
         picker.begin(server);
         pools.running.set(pools.running.get() + 1);
         let (upstreams, pools, peer) = (upstreams.clone(), pools.clone(), pools.peers[server].clone());
         peer.member.stats(upstreams.worker).requests.add(1);
-        Some(Self { upstreams, pools, peer, server, permit, trial })
+        Admission::In(Self { upstreams, pools, peer, server, permit, trial: Cell::new(trial) })
     }
 
     /// This worker's counters of the server.
@@ -113,6 +116,7 @@ impl<D: Driver> Picked<D> {
 
     /// The attempt failed by the server's fault: counted, and judged by its health.
     pub fn failed(&self, cause: Cause) {
+        self.end_trial();
         self.stats().failures.add(1);
         let reactor = &self.upstreams.reactor;
         self.pools.group.failed(self.server, cause, reactor.now_ms(), reactor.random());
@@ -120,7 +124,29 @@ impl<D: Driver> Picked<D> {
 
     /// The server did what it should.
     pub fn succeeded(&self) {
+        self.end_trial();
         self.peer.member.succeeded(self.upstreams.reactor.now_ms());
+    }
+
+    /// It answers: what a trial is for. How the answer ends matters for the others.
+    pub fn answers(&self) {
+        if self.trial.get() {
+            self.succeeded();
+        }
+    }
+
+    /// Another request may try it: a session goes on for hours after it has shown that the server is well.
+    fn end_trial(&self) {
+        if self.trial.take() {
+            self.peer.member.end_trial();
+        }
+    }
+
+    /// The cookie's server can be used all the same: it is full for a moment.
+    pub fn is_stand_in_for(&self, named: Option<u64>) -> bool {
+        let entries = self.pools.group.entries();
+        let named = named.and_then(|identity| entries.iter().find(|entry| entry.identity == identity));
+        named.is_some_and(|entry| !entry.is_out() && entry.member.state() == State::Up)
     }
 
     /// Waits until the server is found to have gone down, if sessions end with it; else for ever.
@@ -179,9 +205,7 @@ impl<D: Driver> Drop for Picked<D> {
     fn drop(&mut self) {
         self.pools.picker.borrow().end(self.server);
         self.pools.running.set(self.pools.running.get() - 1);
-        if self.trial {
-            self.peer.member.end_trial();
-        }
+        self.end_trial();
         if self.permit {
             self.peer.member.release();
         }

@@ -30,10 +30,8 @@ pub(super) struct Peer<D: Driver> {
     idle: RefCell<Vec<Idle<D>>>,
     /// It left the plan: nothing is pooled any more.
     retired: Cell<bool>,
-    /// How long the last idle connection had been idle when the server closed it.
-    closed_after: Cell<Option<u64>>,
-    /// When an idle limit was learned from that.
-    learned_at: Cell<Option<u64>>,
+    /// How long the last idle connection had been idle when the server closed it, and when that was.
+    closed: Cell<Option<(u64, u64)>>,
     /// How often it went down, whether it is, and the tasks of sessions that end then.
     downs: Cell<u32>,
     is_down: Cell<bool>,
@@ -54,8 +52,7 @@ impl<D: Driver> Peer<D> {
             last_good: Cell::new(0),
             idle: RefCell::default(),
             retired: Cell::new(false),
-            closed_after: Cell::new(None),
-            learned_at: Cell::new(None),
+            closed: Cell::new(None),
             downs: Cell::new(0),
             is_down: Cell::new(false),
             watching: RefCell::default(),
@@ -72,7 +69,7 @@ impl<D: Driver> Peer<D> {
 
     /// A connection that is open, silent as far as this turn knows, and not so old that the server may be about to close it.
     pub(super) fn take(&self, worker: usize, now: u64) -> Option<Socket<D>> {
-        let limit = self.member.idle_limit().unwrap_or(u64::MAX);
+        let limit = self.member.idle_limit(now).unwrap_or(u64::MAX);
         let mut idle = self.idle.borrow_mut();
         let found = loop {
             let Some(Idle { socket, since }) = idle.pop() else { break None };
@@ -121,32 +118,30 @@ impl<D: Driver> Peer<D> {
         self.learn(now.saturating_sub(closed.since), now);
     }
 
-    /// The server closed a connection after so many milliseconds of idleness. When two in a row agree that is its idle timeout;
-    /// one alone, or many of different ages at once, may be a restart.
+    /// The server closed a connection after so many milliseconds of idleness. When two one after the other agree, that is its
+    /// idle timeout; those that end at the same moment were ended by a restart.
     fn learn(&self, age: u64, now: u64) {
         if age < IDLE_CLOSE_MIN {
             return;
         }
-        let before = self.closed_after.replace(Some(age));
-        if let Some(before) = before.filter(|before| before.abs_diff(age) <= age / 4) {
-            self.member.set_idle_limit(Some(before.min(age) * 4 / 5));
-            self.learned_at.set(Some(now));
+        match self.closed.get() {
+            Some((_, at)) if now < at + age => {}
+            Some((before, _)) if before.abs_diff(age) <= age / 4 => {
+                self.closed.set(Some((age, now)));
+                self.member.set_idle_limit(before.min(age) * 4 / 5, Some(now + IDLE_LIMIT_FORGOTTEN));
+            }
+            _ => self.closed.set(Some((age, now))),
         }
     }
 
     /// The server said how long it keeps an idle connection (`Keep-Alive: timeout=5`).
     pub(super) fn told(&self, seconds: u32) {
-        self.member.set_idle_limit(Some(u64::from(seconds) * 800));
-        self.learned_at.set(None);
+        self.member.set_idle_limit(u64::from(seconds) * 800, None);
     }
 
     /// Closes what is idle for too long.
     pub(super) fn expire(&self, keepalive_ms: u64, worker: usize, now: u64) {
-        if self.learned_at.get().is_some_and(|at| at + IDLE_LIMIT_FORGOTTEN <= now) {
-            self.learned_at.set(None);
-            self.member.set_idle_limit(None);
-        }
-        let limit = self.member.idle_limit().unwrap_or(u64::MAX).min(keepalive_ms);
+        let limit = self.member.idle_limit(now).unwrap_or(u64::MAX).min(keepalive_ms);
         let mut idle = self.idle.borrow_mut();
         let old = idle.partition_point(|i| i.since.saturating_add(limit) <= now);
         if old > 0 {
@@ -201,5 +196,27 @@ impl<D: Driver> Peer<D> {
         if self.downs.get() == downs {
             self.watching.borrow_mut().try_remove(row);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::scripted::Scripted;
+
+    #[test]
+    fn connections_that_end_at_one_moment_teach_nothing() {
+        let lineage = Arc::new(crate::balance::Lineage::new(1));
+        let member = Arc::new(Member::new(&lineage, "a", Vec::new()));
+        let peer = Peer::<Scripted>::new(member.clone(), 0).expect("no addresses");
+        // A server restarts: what six requests left behind 150 ms ago ends at once.
+        (0..6).for_each(|i| peer.learn(150 + i, 1000));
+        assert_eq!(member.idle_limit(1000), None);
+        // The next one, after as long, is its habit; and that is forgotten some day.
+        peer.learn(160, 1500);
+        assert_eq!(member.idle_limit(1500), Some(120));
+        assert_eq!(member.idle_limit(1500 + IDLE_LIMIT_FORGOTTEN), None);
+        peer.told(5);
+        assert_eq!(member.idle_limit(u64::MAX), Some(4000));
     }
 }

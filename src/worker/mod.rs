@@ -102,7 +102,9 @@ impl Workers {
     pub fn swap(&self, site: Arc<Site>) {
         *self.site.lock().unwrap_or_else(PoisonError::into_inner) = site.clone();
         for Handle { orders, .. } in &self.handles {
-            *orders.site.lock().unwrap_or_else(PoisonError::into_inner) = Some(site.clone());
+            let mut next = orders.site.lock().unwrap_or_else(PoisonError::into_inner);
+            *next = Some(site.clone());
+            orders.swap.store(true, Ordering::Release);
         }
         self.order(|orders| &orders.swap);
     }
@@ -257,11 +259,14 @@ fn turn_until_done<D: Driver>(
 
 /// Goes over to the site that was ordered. Requests under way keep the one that they began with.
 fn swap<D: Driver>(cx: &Context<D>, orders: &Orders) {
-    let site = orders.site.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut orders_site = orders.site.lock().unwrap_or_else(PoisonError::into_inner);
+    let site = orders_site.take();
     if let Some(Err(error)) = site.map(|site| cx.upstreams.swap(&site)) {
         cx.log(Level::Error, format!("worker {} goes on as before: {error}", cx.worker()));
     }
+    // While nobody can put the next one there.
     orders.swap.store(false, Ordering::Release);
+    drop(orders_site);
 }
 
 fn publish<D: Driver>(cx: &Context<D>, stats: &WorkerStats) {

@@ -136,7 +136,14 @@ pub fn sticky(text: &str) -> Result<Option<Sticky>, String> {
     if anywhere && !secure {
         return Err("browsers take a cookie with samesite=none only if it is secure; add \"secure\"".to_string());
     }
-    Ok(Some(Sticky { name: name.to_string(), attributes: format!("; Path={path}{attributes}") }))
+    let attributes = format!("; Path={path}{attributes}");
+    if name.len() + attributes.len() > limits::STICKY_COOKIE_MAX {
+        return Err(format!(
+            "the cookie with all that stands behind it has at most {} bytes",
+            limits::STICKY_COOKIE_MAX
+        ));
+    }
+    Ok(Some(Sticky { name: name.to_string(), attributes }))
 }
 
 fn max_age(seconds: u64) -> String {

@@ -43,6 +43,8 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// The head says close.
     pub(super) close: bool,
+    /// The client has had an interim answer of this server's.
+    pub(super) interim: bool,
 }
 
 impl<D: Driver> Answer<'_, '_, '_, D> {
@@ -87,7 +89,8 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
                     }
                     Judged::Final { used, out, len, facts, framing, close } => {
                         start += used;
-                        return Ok(Head { out, len, back, start, end, facts, framing, close });
+                        let interim = interims > 0;
+                        return Ok(Head { out, len, back, start, end, facts, framing, close, interim });
                     }
                 }
             }
@@ -149,11 +152,12 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
         })
     }
 
-    /// The cookie that names the server, unless the client's does already.
+    /// The cookie that names the server, unless the client's does already, or names one that is only full for a moment.
     fn cookie(&self) -> Option<SetCookie<'_>> {
         let (sticky, identity) = (self.request.sticky?, self.picked.identity());
         let cookie = SetCookie { name: &sticky.name, identity, attributes: &sticky.attributes };
-        (self.request.key.named != Some(identity)).then_some(cookie)
+        let named = self.request.key.named;
+        (named != Some(identity) && !self.picked.is_stand_in_for(named)).then_some(cookie)
     }
 
     /// Sends an interim answer to the client.

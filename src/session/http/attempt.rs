@@ -148,9 +148,9 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         self.client.timer.set(ms(location.proxy_first_byte_timeout));
         let used = head + first.consumed;
         let answer = self.answer(&upload).read_head(|| self.must_close(used)).await;
-        self.picked.took(self.client.cx.reactor.now_us() - began);
         let failure = match answer {
             Ok(head) => {
+                self.picked.took(self.client.cx.reactor.now_us() - began);
                 if self.judge(&head, tries) && self.request.repeatable && tries.has_another(self.client.cx) {
                     self.socket.reset_when_dropped(); // the rest of that answer is not wanted
                     return Outcome::Passed;
@@ -255,12 +255,14 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
     fn judge(&self, head: &Head, tries: &Tries<'_, D>) -> bool {
         let status = head.facts.status;
         let unwanted = tries.is_wanted_after_status(status);
-        // As in nginx: these two say nothing about the server.
-        if unwanted && !matches!(status, 403 | 404) {
+        // The others of 4xx are about the request: a client could have servers ejected.
+        if unwanted && matches!(status, 429 | 500..) {
             self.picked.failed(Cause::Status(status));
             self.judged.set(true);
+        } else {
+            self.picked.answers();
         }
-        unwanted
+        unwanted && !head.interim
     }
 
     fn poll_upload(&self, uploading: &mut Uploading<'_>, upload: &Cell<Upload>, task: &mut Task<'_>) {
@@ -283,7 +285,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
 
     /// Sends the answer to the client while the upload, if it still runs, goes on.
     async fn deliver(&self, head: Head, upload: &Cell<Upload>, mut uploading: Option<Uploading<'_>>) -> Delivered {
-        let Head { mut out, len, back, start, end, facts, framing, close } = head;
+        let Head { mut out, len, back, start, end, facts, framing, close, interim: _ } = head;
         let mut decoder = Decoder::new(facts.body);
         let encoder = Encoder::new(framing);
         let client = self.client;
@@ -332,7 +334,12 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                 if let Upload::Broken(reason) = upload.get() {
                     return Poll::Ready(Err(reason));
                 }
-                delivering.as_mut().poll(task).map_err(|broken| match broken {
+                let delivered = delivering.as_mut().poll(task);
+                // While the backend is silent nobody reads from or writes to the client.
+                if delivered.is_pending() && client.socket.poll_failed(task).is_ready() {
+                    return Poll::Ready(Err(Reason::ClientGone));
+                }
+                delivered.map_err(|broken| match broken {
                     Broken::Read(_) => Reason::BackendReset,
                     Broken::Cut => Reason::BackendClosed,
                     Broken::ReadTimeout => Reason::BackendReadTimeout,
@@ -381,8 +388,10 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                 return Outcome::Failed { reason, stale: false, retry: false, body_read };
             }
             Err(reason) => {
-                if !matches!(reason, Reason::ClientGone | Reason::ClientTimeout) {
-                    self.picked.failed(Cause::Broken(reason));
+                match Cause::of(reason) {
+                    _ if self.judged.get() => {}
+                    Some(cause) => self.picked.failed(cause),
+                    None => self.picked.succeeded(), // it did its part
                 }
                 report(self.client.cx, reason, || format!("{} was cut", self.client.request_line()));
                 match reason {

@@ -15,7 +15,7 @@ use crate::session::{ms, tunnel};
 use crate::stats::WorkerStats;
 use crate::upstream::{Live, Picked};
 use bytes::Bytes;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
@@ -207,7 +207,7 @@ async fn upgrade<D: Driver>(
     let Location { tunnel_timeout: idle, send_timeout, proxy_send_timeout, .. } = *request.location;
     let patience = tunnel::Patience { idle: Some(idle), client: Some(send_timeout), backend: Some(proxy_send_timeout) };
     let ended =
-        tunnel::run(client.cx, client.owner, &client.socket, &socket, [from_client, early], patience, pending()).await;
+        tunnel::run(client.cx, client.owner, [&client.socket, &socket], [from_client, early], patience, &picked).await;
     drop(picked);
     match ended.result {
         Ok(()) => Next::Gone,
