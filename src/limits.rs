@@ -209,6 +209,8 @@ pub const FAIL_TIMEOUT_DEFAULT: u64 = 10_000;
 pub const EJECTION_MAX: u64 = 300_000;
 /// Time constant of a server's response time: how fast quick answers, or silence, make a slow one forgotten (Finagle's).
 pub const LATENCY_TIME: u64 = 10_000;
+/// Log lines of one reason that a worker writes in a second: a dead group under load fails tens of thousands of requests.
+pub const LOG_LINES_PER_SECOND: u64 = 20;
 /// A request waits for a server below its `max_conns`.
 pub const QUEUE_TIMEOUT_DEFAULT: u64 = 10_000;
 /// From one active check of a server to the next. nginx Plus: 5 s.

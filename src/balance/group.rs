@@ -81,20 +81,20 @@ impl Group {
     /// The group that `upstream` describes. Servers that `before` has, too, are the same ones, with all that is known of them.
     pub fn new(upstream: &Upstream, workers: usize, names: Names, before: Option<&Group>) -> Group {
         let lineage = before.map_or_else(|| Arc::new(Lineage::new(workers)), |group| group.lineage.clone());
-        let mut known: Vec<&Entry> = before.map(|group| group.entries.iter().collect()).unwrap_or_default();
-        let mut entries = Vec::new();
         let checks_alike = before.is_some_and(|group| group.checks_like(upstream));
+        let mut entries: Vec<Entry> = Vec::new();
         for peer in &upstream.peers {
-            let drained = before.is_some_and(|group| group.is_all_drained(&peer.name));
+            // A weight that the file now says otherwise replaces the operator's.
+            let had = before.and_then(|group| group.entries.iter().find(|entry| entry.member.name == peer.name));
+            if had.is_some_and(|entry| entry.peer.weight != peer.weight) {
+                lineage.set_override(&peer.name, Override { weight: None, ..lineage.overridden(&peer.name) });
+            }
             for addresses in servers_of(peer, names, before) {
-                let same = |entry: &&Entry| entry.member.name == peer.name && entry.member.addresses == addresses;
-                let member = match known.iter().position(same) {
-                    Some(at) => keep(known.swap_remove(at), peer, checks_alike),
-                    None => Arc::new(Member::new(&lineage, &peer.name, addresses)),
-                };
-                // Another address of a name that an operator drained.
-                if drained {
-                    member.set_override(Override { drained, ..member.overridden() });
+                let member = lineage.member(&peer.name, &addresses, &entries);
+                let known = before.and_then(|group| group.entries.iter().find(|e| Arc::ptr_eq(&e.member, &member)));
+                match known {
+                    Some(entry) => take_over(entry, peer, checks_alike),
+                    None => member.set_override(lineage.overridden(&peer.name)),
                 }
                 entries.push(Entry::new(member, peer, upstream));
             }
@@ -175,12 +175,6 @@ impl Group {
         }
     }
 
-    /// There are servers of this name, and an operator has drained all of them.
-    fn is_all_drained(&self, name: &str) -> bool {
-        let mut named = self.entries.iter().filter(|entry| entry.member.name == name).peekable();
-        named.peek().is_some() && named.all(|entry| entry.member.overridden().drained)
-    }
-
     /// Nothing changed since `view` was made.
     pub fn is_current(&self, view: &View, now: u64) -> bool {
         view.epoch == self.lineage.epoch() && now < view.until
@@ -237,10 +231,10 @@ fn servers_of(peer: &Peer, names: Names, before: Option<&Group>) -> Vec<Vec<Addr
     }
 }
 
-/// Takes a server over from the generation before. A weight that the file now says otherwise replaces the operator's.
-/// What checks said counts only as long as they go on.
-fn keep(before: &Entry, peer: &Peer, checks_alike: bool) -> Arc<Member> {
-    let member = before.member.clone();
+/// A server of the generation before stays. A weight that the file now says otherwise replaces the operator's. What checks said
+/// counts only as long as they go on.
+fn take_over(before: &Entry, peer: &Peer, checks_alike: bool) {
+    let member = &before.member;
     if !checks_alike {
         member.forget_checks();
     }
@@ -248,7 +242,6 @@ fn keep(before: &Entry, peer: &Peer, checks_alike: bool) -> Arc<Member> {
     if before.peer.weight != peer.weight && overridden.weight.take().is_some() {
         member.set_override(overridden);
     }
-    member
 }
 
 /// The reload's whole result: the plan and the groups that it names, in its order.

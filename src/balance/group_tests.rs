@@ -6,7 +6,7 @@ use std::time::Duration;
 const REFUSED: Cause = Cause::Broken(Reason::ConnectRefused);
 
 fn peer(name: &str) -> Peer {
-    let port = 1000 + name.bytes().fold(0, |sum, b| sum * 7 + u16::from(b % 64));
+    let port = 1000 + name.bytes().fold(0u16, |sum, b| sum.wrapping_mul(7).wrapping_add(u16::from(b % 64))) % 60_000;
     Peer::new(name, vec![Address::Tcp(([127, 0, 0, 1], port).into())])
 }
 
@@ -269,4 +269,37 @@ fn a_reload_while_names_cannot_be_found_keeps_the_addresses() {
     // Steering's `names` has nothing: the name was found at start and has not changed since.
     let after = Group::new(&Upstream::new("g", vec![named(Vec::new())]), 2, &|_| None, Some(&before));
     assert_eq!(weights(&after, 10), [1]);
+}
+
+#[test]
+fn what_an_operator_said_of_a_name_counts_for_its_later_servers() {
+    let host = Host { name: "app".into(), port: 80 };
+    let named = || vec![Peer { host: Some(host.clone()), ..Peer::new("app:80", Vec::new()) }, peer("other")];
+    let group = |addresses: &[&str], before: Option<&Group>| {
+        let answer: Vec<IpAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        Group::new(&Upstream::new("g", named()), 1, &|_| Some(answer.clone()), before)
+    };
+    let first = group(&["10.0.0.1"], None);
+    let drained = Override { drained: true, weight: Some(5) };
+    first.entries()[0].member.set_override(drained);
+    first.lineage().set_override("app:80", drained);
+    let moved = group(&["10.0.0.2", "10.0.0.3"], Some(&first));
+    assert_eq!(weights(&moved, 0), [0, 0, 1]);
+    assert_eq!(moved.entries()[1].member.overridden(), drained);
+    // Gone from the file, and back.
+    let without = Group::new(&Upstream::new("g", vec![peer("other")]), 1, &|_| None, Some(&moved));
+    let back = group(&["10.0.0.9"], Some(&without));
+    assert_eq!(weights(&back, 0), [0, 1]);
+}
+
+#[test]
+fn a_server_that_leaves_and_comes_back_while_it_is_busy_is_the_same() {
+    let limited = || Peer { max_conns: Some(1), ..peer("a") };
+    let first = group_of(Upstream::new("g", vec![limited(), peer("b")]));
+    let busy = first.entries()[0].member.clone();
+    assert!(busy.acquire(1));
+    let without = Group::new(&Upstream::new("g", vec![peer("b")]), 2, &|_| None, Some(&first));
+    drop(first);
+    let back = Group::new(&Upstream::new("g", vec![limited(), peer("b")]), 2, &|_| None, Some(&without));
+    assert!(Arc::ptr_eq(&back.entries()[0].member, &busy) && !back.entries()[0].member.acquire(1));
 }

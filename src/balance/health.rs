@@ -91,7 +91,7 @@ impl Cause {
     }
 
     /// No connection could be made: looking from outside tells when it is over.
-    fn is_connecting(self) -> bool {
+    pub fn is_connecting(self) -> bool {
         matches!(self, Cause::Broken(Reason::ConnectRefused | Reason::ConnectFailed | Reason::ConnectTimeout))
     }
 
@@ -325,12 +325,20 @@ impl Health {
         }
         if let Some(Ejection { cause, failures, until, .. }) = &self.ejection {
             let left = until.saturating_sub(now).div_ceil(1000);
-            return format!("{cause}, {failures} of {}, retry in {left} s", rules.max_fails);
+            let failures = match *failures >= rules.max_fails {
+                true => format!("{failures} of {}", rules.max_fails.max(1)),
+                false => "again".to_owned(), // on probation one is enough, and a rate of failures knows no row
+            };
+            return format!("{cause}, {failures}, retry in {left} s");
         }
         match (self.probation, self.in_a_row) {
             (true, _) => "one request at a time until one succeeds".to_owned(),
             (_, 0) => String::new(),
-            (_, failures) => format!("failures: {failures} of {}", rules.max_fails),
+            (_, failures) if rules.max_fails == 0 => format!("failures in a row: {failures}"),
+            (_, failures) if failures < rules.max_fails => format!("failures: {failures} of {}", rules.max_fails),
+            (_, failures) => {
+                format!("failures in a row: {failures}; kept in use, for `max_ejected` allows no more to go")
+            }
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Key {
     pub hash: u64,
     /// The identity of the server that the client's cookie names.
     pub named: Option<u64>,
+    /// It cannot be sent twice: it is no trial of a server on probation while there are others.
+    pub precious: bool,
 }
 
 /// One worker's view of a group.

@@ -56,8 +56,11 @@ impl View {
             (true, true) => (primaries, backups, false),
             (true, false) => (primaries, Box::default(), false),
             (false, true) => (backups, Box::default(), false),
-            (false, false) if fail_open => (those(&|_| true), Box::default(), true),
-            (false, false) => (primaries, Box::default(), false),
+            (false, false) => {
+                let all = if fail_open { those(&|_| true) } else { primaries };
+                let fails_open = any(&all);
+                (all, Box::default(), fails_open)
+            }
         };
         let cycle = match balance {
             Balance::RoundRobin => round_robin::cycle(&weights),

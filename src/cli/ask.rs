@@ -40,6 +40,7 @@ impl Whom {
         let socket = self.socket(&format!("ringgate {}", command(target)))?;
         match ask(&socket, method, target, patience)? {
             Said { code: 200, text } => Ok(text),
+            Said { code, text } if text.trim().is_empty() => Err(format!("refused with status {code}")),
             Said { text, .. } => Err(text.trim_end().to_owned()),
         }
     }
@@ -96,7 +97,10 @@ fn ask(socket: &Path, method: &str, target: &str, patience: Duration) -> Result<
         .and_then(|()| stream.set_write_timeout(Some(patience)))
         .and_then(|()| stream.write_all(request.as_bytes()))
         .and_then(|()| stream.take(ADMIN_ANSWER_MAX).read_to_end(&mut answer));
-    exchange.map_err(|error| format!("{shown} does not answer: {error}"))?;
+    exchange.map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => format!("{shown} does not answer within {} s", patience.as_secs()),
+        _ => format!("{shown} does not answer: {error}"),
+    })?;
     said(&answer).ok_or_else(|| format!("{shown} answers, but not as a ringgate would"))
 }
 

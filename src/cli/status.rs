@@ -116,6 +116,9 @@ fn upstream(upstream: &UpstreamStatus) -> String {
     if upstream.fails_open {
         notes.push("no server is well: all are tried".to_owned());
     }
+    if upstream.unusable {
+        notes.push("no server can be used".to_owned());
+    }
     format!("\nupstream {} ({})\n{}", upstream.name, notes.join(", "), table.render())
 }
 

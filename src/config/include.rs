@@ -5,6 +5,7 @@ use crate::config::report::{Place, Report, Source};
 use crate::config::slips;
 use crate::limits;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// One file, read and understood.
@@ -155,6 +156,11 @@ fn read_text(path: &Path) -> Result<String, (String, String)> {
     let plain = |message: String| (message, String::new());
     if path.is_dir() {
         return Err(plain("this is a directory, not a file".to_string()));
+    }
+    // Opening a named pipe waits for its writer, perhaps for ever. Those of a shell (`<(...)`) have one.
+    let is_pipe = std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo());
+    if is_pipe && !path.starts_with("/dev") && !path.starts_with("/proc") {
+        return Err(plain("this is a named pipe, not a file".to_string()));
     }
     let file = std::fs::File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {

@@ -9,7 +9,7 @@ use crate::config::plan;
 use crate::limits;
 use lookup::{Answer, Limits, Source};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -91,6 +91,21 @@ struct Shared {
 struct Entry {
     record: Record,
     task: AbortHandle,
+}
+
+/// The addresses of `names`, each looked up once; what is not found within `limits::START_LOOKUP_TIMEOUT` is empty. In a `LocalSet`.
+pub async fn first_look(resolver: &plan::Resolver, names: BTreeSet<String>) -> BTreeMap<String, Vec<IpAddr>> {
+    let looking = Names::new(resolver, |_| ());
+    looking.set_hosts(names.iter().map(|name| (name.clone(), Vec::new())).collect());
+    let is_done = |name: &String| {
+        looking.state(name).is_none_or(|state| !state.addresses.is_empty() || state.last_error.is_some())
+    };
+    let until = tokio::time::Instant::now() + Duration::from_millis(limits::START_LOOKUP_TIMEOUT);
+    while !names.iter().all(is_done) && tokio::time::Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let addresses = |name: &String| looking.state(name).map(|state| state.addresses).unwrap_or_default();
+    names.iter().map(|name| (name.clone(), addresses(name))).collect()
 }
 
 impl Names {

@@ -40,8 +40,8 @@ impl Watched {
 /// See the head of this file.
 pub struct Keeper {
     watched: RefCell<HashMap<Key, Watched>>,
-    /// Groups without a server that is well, as last told.
-    failing_open: RefCell<HashMap<String, bool>>,
+    /// What is wrong with whole groups, as last told.
+    troubles: RefCell<HashMap<String, Option<&'static str>>>,
     prober: Rc<Prober<Key>>,
     names: Names,
     log: LogSender,
@@ -60,8 +60,8 @@ impl Keeper {
             }));
             let (steering, told) = (steering.clone(), log.clone());
             let names = Names::new(&site.plan.resolver, move |event| resolved(event, &steering, &told));
-            let (watched, failing_open) = (RefCell::default(), RefCell::default());
-            Keeper { watched, failing_open, prober, names, log }
+            let (watched, troubles) = (RefCell::default(), RefCell::default());
+            Keeper { watched, troubles, prober, names, log }
         });
         keeper.take_over(&site);
         let weak = Rc::downgrade(&keeper);
@@ -164,7 +164,7 @@ impl Keeper {
         let now = now_ms();
         for watched in self.watched.borrow().values() {
             let (group, entry) = (&watched.group, watched.entry());
-            self.tell_failing_open(group, group.view(now).fails_open);
+            self.tell_trouble(group, now);
             let state = entry.member.state();
             let told = watched.told.replace(state);
             let (is_out, was_out) = (is_out(state), is_out(told));
@@ -180,16 +180,22 @@ impl Keeper {
         }
     }
 
-    fn tell_failing_open(&self, group: &Group, fails_open: bool) {
+    fn tell_trouble(&self, group: &Group, now: u64) {
+        let view = group.view(now);
+        let trouble = match (view.is_empty(), view.fails_open) {
+            (true, _) => Some("no server can be used: requests are answered with 503"),
+            (_, true) => Some("no server is well: all are tried, rather than none"),
+            _ => None,
+        };
         let name = &group.upstream().name;
-        let mut told = self.failing_open.borrow_mut();
-        if told.get(name).copied().unwrap_or(false) == fails_open {
+        let mut told = self.troubles.borrow_mut();
+        if told.get(name).copied().flatten() == trouble {
             return;
         }
-        told.insert(name.clone(), fails_open);
-        match fails_open {
-            true => self.log.error(format!("upstream {name}: no server is well: all are tried, rather than none")),
-            false => self.log.info(format!("upstream {name}: a server is well again")),
+        told.insert(name.clone(), trouble);
+        match trouble {
+            Some(trouble) => self.log.error(format!("upstream {name}: {trouble}")),
+            None => self.log.info(format!("upstream {name}: a server can be used again")),
         }
     }
 }

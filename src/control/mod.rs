@@ -26,6 +26,7 @@ use keeper::Keeper;
 use signals::{Asked, Signals};
 use status::{Process, State};
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -122,10 +123,26 @@ fn start(plan: &Arc<Plan>, log: &LogSender) -> Result<Started, NotStarted> {
     }
     let target = log::open(plan.error_log.as_deref())?;
     let admin = plan.admin.as_deref().map(AdminSocket::bind).transpose()?;
-    let workers = worker::start(plan.clone(), log.clone())?;
+    let plan = look_up(plan)?;
+    let workers = worker::start(plan, log.clone())?;
     let runtime = tokio_uring::Runtime::new(tokio_uring::builder().entries(CONTROL_RING_ENTRIES));
     let runtime = runtime.map_err(NotStarted::Ring)?;
     Ok((target, admin, workers, runtime))
+}
+
+/// With a `resolver` the names were not looked up when the file was read: they are now, before the first request comes.
+fn look_up(plan: &Arc<Plan>) -> Result<Arc<Plan>, NotStarted> {
+    let names: BTreeSet<String> = steering::unresolved(plan).map(|host| host.name.clone()).collect();
+    if names.is_empty() || plan.resolver.servers.is_empty() {
+        return Ok(plan.clone());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("names cannot be looked up: {error}"))?;
+    let looking = dns::first_look(&plan.resolver, names);
+    let found = tokio::task::LocalSet::new().block_on(&runtime, looking);
+    let mut plan = (**plan).clone();
+    steering::fill_in(&mut plan, &found);
+    Ok(Arc::new(plan))
 }
 
 /// Starts what runs beside the workers.

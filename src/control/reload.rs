@@ -2,7 +2,7 @@
 
 use super::status;
 use crate::balance::{Group, Site};
-use crate::config::plan::{Listener, Plan, Service};
+use crate::config::plan::{Listener, Peer, Plan, Service, Upstream};
 use std::sync::Arc;
 
 /// Fits a new plan to the listeners that are bound: their order, and the addresses that they really have. All or nothing: the error
@@ -54,16 +54,31 @@ pub fn difference(before: &Site, after: &Site) -> String {
     let weighed = |&&(member, weight): &&(_, u32)| old.iter().any(|&(m, w)| std::ptr::eq(m, member) && w != weight);
     let weights = new.iter().filter(weighed).count();
     let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let settings = after.groups.iter().filter(|group| {
+        let same = before.groups.iter().find(|old| Arc::ptr_eq(old.lineage(), group.lineage()));
+        same.is_some_and(|old| differ(old.upstream(), group.upstream()))
+    });
+    let settings = settings.count();
     let parts = [
         (added, format!("{added} server{} added", plural(added))),
         (removed, format!("{removed} server{} removed", plural(removed))),
         (weights, format!("{weights} weight{} changed", plural(weights))),
+        (settings, format!("other settings of {settings} upstream{}", plural(settings))),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
     match parts.is_empty() {
         true => format!("the same {} server{}", new.len(), plural(new.len())),
         false => format!("{}, {} as before", parts.join(", "), new.len() - added),
     }
+}
+
+/// A group's section says something else, apart from who is in it and with what weight.
+fn differ(before: &Upstream, after: &Upstream) -> bool {
+    let bare = |upstream: &Upstream| Upstream { peers: Vec::new(), ..upstream.clone() };
+    let settings = |peer: &Peer| Peer { addresses: Vec::new(), weight: 0, ..peer.clone() };
+    let was = |peer: &Peer| before.peers.iter().find(|old| old.name == peer.name).map(settings);
+    let is_other = |peer: &Peer| was(peer).is_some_and(|old| old != settings(peer));
+    bare(before) != bare(after) || after.peers.iter().any(is_other)
 }
 
 #[cfg(test)]
@@ -129,6 +144,7 @@ mod tests {
             ("[\"127.0.0.1:2\", \"127.0.0.1:1\"]", "the same 2 servers"),
             ("[\"127.0.0.1:1\", \"127.0.0.1:3\"]", "1 server added, 1 server removed, 1 as before"),
             ("[\"127.0.0.1:1 weight=2\", \"127.0.0.1:2\"]", "1 weight changed, 2 as before"),
+            ("[\"127.0.0.1:1 max_fails=1\", \"127.0.0.1:2\"]", "other settings of 1 upstream, 2 as before"),
             ("[\"127.0.0.1:8\", \"127.0.0.1:9\"]", "2 servers added, 2 servers removed, 0 as before"),
         ];
         for (servers, expected) in table {

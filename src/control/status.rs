@@ -122,6 +122,9 @@ pub struct UpstreamStatus {
     /// No server is well, and they are used all the same.
     #[serde(default)]
     pub fails_open: bool,
+    /// No server at all can be used.
+    #[serde(default)]
+    pub unusable: bool,
     pub servers: Vec<ServerStatus>,
 }
 
@@ -305,6 +308,7 @@ fn upstream_status(group: &Group, now: u64, trouble: &Trouble) -> UpstreamStatus
         balance: upstream.balance.word().to_owned(),
         waiting: group.lineage().queue.len() as u64,
         fails_open: view.fails_open,
+        unusable: view.is_empty(),
         servers: servers.collect(),
     }
 }

@@ -1,15 +1,16 @@
 //! Changing what runs: reload, new addresses of names, and what an operator sets. One change at a time; each is a whole new site or
 //! nothing.
 
-use super::now_ms;
 use super::reload::{difference, fit};
+use super::{dns, now_ms};
 use crate::balance::{Entry, Group, Override, Site};
 use crate::config;
-use crate::config::plan::{Host, Plan};
+use crate::config::plan::{Address, Host, Plan};
 use crate::limits::{SWAP_TIMEOUT, WEIGHT_MAX};
 use crate::log::LogSender;
 use crate::worker::Workers;
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -73,8 +74,12 @@ impl Steering {
         let _one_at_a_time = self.changing.lock().await;
         let result = self.load_and_swap().await;
         match &result {
-            Ok(done) => self.log.info(format!("reload: {}", done.trim_end().replace('\n', " / "))),
-            Err(error) => self.log.error(format!("reload failed: {}", error.trim_end())),
+            // What is shown with the lines of the file is for a terminal.
+            Ok(done) => self.log.info(format!("reload: {}", done.trim_end().lines().last().unwrap_or_default())),
+            Err(error) => {
+                let first = error.lines().next().unwrap_or_default();
+                self.log.error(format!("reload failed: {first} (`ringgate check` says all)"));
+            }
         }
         result
     }
@@ -88,12 +93,27 @@ impl Steering {
         let loaded = loading.await.map_err(|error| format!("loading failed: {error}"))?;
         let loaded = loaded.map_err(|errors| format!("{errors}\n{shown} has errors; nothing was changed"))?;
         let before = self.site();
-        let plan = fit(loaded.plan, &before.plan)
+        let mut plan = fit(loaded.plan, &before.plan)
             .map_err(|why| format!("{shown} changes what only a restart can change: {why}; nothing was changed"))?;
+        let unknown = self.look_up(&mut plan).await;
         let after = self.swap(Arc::new(plan)).await?;
-        let warnings: String = loaded.warnings.concat();
+        let warnings: String = loaded.warnings.concat() + &unknown;
         let connections = self.workers.stats.sum(|worker| &worker.connections);
         Ok(format!("{warnings}{shown}: {}; {connections} client connections kept\n", difference(&before, &after)))
+    }
+
+    /// Finds the addresses of names that nobody has looked up yet, so that no request comes before they are known. What it says of
+    /// those that are not found is for people.
+    async fn look_up(&self, plan: &mut Plan) -> String {
+        let known = |host: &Host| (self.names.borrow())(host).is_some();
+        let new: BTreeSet<String> =
+            unresolved(plan).filter(|host| !known(host)).map(|host| host.name.clone()).collect();
+        let found = dns::first_look(&plan.resolver, new).await;
+        fill_in(plan, &found);
+        let missing = found.iter().filter(|(_, addresses)| addresses.is_empty());
+        missing
+            .map(|(name, _)| format!("warning: `{name}` cannot be found yet: its servers are out of use\n"))
+            .collect()
     }
 
     /// A name has other addresses now.
@@ -142,9 +162,14 @@ impl Steering {
                 }
             };
             entry.member.set_override(after);
+            if entry.member.name == server {
+                group.lineage().set_override(server, after);
+            }
             let name = entry.shown();
             let line = match order {
                 Order::Drain => format!("{name} is drained: {} in flight may finish", entry.member.in_flight()),
+                Order::Undrain if entry.peer.down => format!("{name} is not drained, but `down` in the file"),
+                Order::Undrain if !before.drained => format!("{name} was not drained"),
                 Order::Undrain => format!("{name} is in use again"),
                 Order::Weight(_) => {
                     format!("{name} has weight {} (the file says {})", entry.weight(), entry.peer.weight)
@@ -183,6 +208,21 @@ fn listed(names: &[&str]) -> String {
         [] => "are none".to_owned(),
         [only] => format!("is {only}"),
         [all @ .., last] => format!("are {} and {last}", all.join(", ")),
+    }
+}
+
+/// Names without addresses.
+pub fn unresolved(plan: &Plan) -> impl Iterator<Item = &Host> {
+    let peers = plan.upstreams.iter().flat_map(|upstream| &upstream.peers);
+    peers.filter(|peer| peer.addresses.is_empty()).filter_map(|peer| peer.host.as_ref())
+}
+
+/// Gives names without addresses those that were found.
+pub fn fill_in(plan: &mut Plan, found: &BTreeMap<String, Vec<IpAddr>>) {
+    for peer in plan.upstreams.iter_mut().flat_map(|upstream| &mut upstream.peers) {
+        let Some(host) = peer.host.as_ref().filter(|_| peer.addresses.is_empty()) else { continue };
+        let addresses = found.get(&host.name).into_iter().flatten();
+        peer.addresses = addresses.map(|&ip| Address::Tcp((ip, host.port).into())).collect();
     }
 }
 

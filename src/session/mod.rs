@@ -3,10 +3,12 @@
 pub mod http;
 pub mod relay;
 pub mod tcp;
+mod thinning;
 mod tries;
 pub mod tunnel;
 
 use crate::log::{Level, LogSender};
+use crate::proto::reason::Reason;
 use crate::ring::{Driver, Owner, Reactor};
 use crate::stats::{ListenerStats, Stats, WorkerStats};
 use crate::upstream::{Live, Upstreams};
@@ -15,6 +17,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use thinning::Thinning;
 
 /// What a session needs of its worker.
 pub struct Context<D: Driver> {
@@ -30,6 +33,7 @@ pub struct Context<D: Driver> {
     /// Idle client connections.
     pub parking: Parking<D>,
     date: RefCell<(u64, String)>,
+    thinning: Thinning,
 }
 
 impl<D: Driver> Context<D> {
@@ -43,7 +47,18 @@ impl<D: Driver> Context<D> {
     ) -> Self {
         let (draining, last_owner, date) = (Cell::new(None), Cell::new(0), RefCell::default());
         let parking = Parking::new(&reactor);
-        Self { reactor, upstreams, stats, worker, log, draining, last_owner, parking, date }
+        Self {
+            reactor,
+            upstreams,
+            stats,
+            worker,
+            log,
+            draining,
+            last_owner,
+            parking,
+            date,
+            thinning: Thinning::default(),
+        }
     }
 
     /// What runs at the moment. Whoever holds it stays with it.
@@ -69,6 +84,17 @@ impl<D: Driver> Context<D> {
     /// Writes a log line; never waits.
     pub fn log(&self, level: Level, line: String) {
         self.log.send(level, line);
+    }
+
+    /// Writes one of possibly very many lines of one reason: so many a second, and then how many were left out.
+    fn log_thinned(&self, level: Level, reason: Reason, line: impl FnOnce() -> String) {
+        match self.thinning.pass(reason, self.reactor.now_ms()) {
+            None => {}
+            Some(0) => self.log(level, line()),
+            Some(more) => {
+                self.log(level, format!("{} ({more} more lines of this reason were left out before)", line()))
+            }
+        }
     }
 
     /// Begins the drain: idle connections get their grace, others close after their answer.

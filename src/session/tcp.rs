@@ -44,7 +44,8 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, live: &Live<D>, 
         Ok(connected) => connected,
         Err(reason) => {
             cx.stats().count_error(reason);
-            cx.log(Level::Error, format!("{}: tcp from {peer}: {}", reason.name(), reason.text()));
+            let line = || format!("{}: tcp from {peer}: {}", reason.name(), reason.text());
+            cx.log_thinned(Level::Error, reason, line);
             return;
         }
     };
@@ -87,7 +88,7 @@ fn key<D: Driver>(live: &Live<D>, tcp: &Tcp, ip: &str) -> Key {
         }
         _ => 0,
     };
-    Key { hash, named: None }
+    Key { hash, ..Key::default() }
 }
 
 /// Connects to the servers in turn. A client that goes away meanwhile ends it.

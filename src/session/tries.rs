@@ -12,6 +12,7 @@ use crate::upstream::{Live, Pick, Picked, Pools};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// The tries of one request or session.
@@ -72,6 +73,15 @@ impl<'a, D: Driver> Tries<'a, D> {
     }
 
     fn pick(&self, cx: &Context<D>) -> Pick<D> {
+        // Whoever waited may find another plan: as long as it has tried nobody, its servers are the same to it.
+        let newest = cx.live();
+        let own = self.pools().group().lineage();
+        if !std::ptr::eq(&*newest, self.live)
+            && self.tried.is_empty()
+            && let Some(group) = newest.groups.iter().position(|pools| Arc::ptr_eq(pools.group().lineage(), own))
+        {
+            return cx.upstreams.pick(&newest, group, &self.tried, self.key);
+        }
         cx.upstreams.pick(self.live, self.group, &self.tried, self.key)
     }
 
@@ -110,6 +120,15 @@ impl<'a, D: Driver> Tries<'a, D> {
         allowed
     }
 
+    /// Holds a failure against the server. What fails on one server after the other says more about the request than about them:
+    /// one bad URL could take a whole group out of use.
+    pub(super) fn judge(&self, picked: &Picked<D>, cause: Cause) {
+        match self.count <= 1 || cause.is_connecting() {
+            true => picked.failed(cause),
+            false => picked.failed_too(),
+        }
+    }
+
     /// A try failed.
     pub(super) fn failed(&mut self, cx: &Context<D>, picked: &Picked<D>, reason: Reason) {
         let server = picked.name();
@@ -119,13 +138,13 @@ impl<'a, D: Driver> Tries<'a, D> {
             return;
         }
         match Cause::of(reason) {
-            Some(cause) => picked.failed(cause),
+            Some(cause) => self.judge(picked, cause),
             None => {
                 self.failure = (reason, String::new());
                 return;
             }
         }
-        cx.log(Level::Warn, format!("server {server}: {} ({})", reason.text(), reason.name()));
+        cx.log_thinned(Level::Warn, reason, || format!("server {server}: {} ({})", reason.text(), reason.name()));
         self.failure = (reason, format!(", server {server}"));
     }
 
@@ -149,6 +168,8 @@ impl<'a, D: Driver> Tries<'a, D> {
             }
             let waited = timer.before_deadline(poll_fn(|task| match place.poll_called(task) {
                 Poll::Ready(()) => Poll::Ready(true),
+                // A client that said FIN may still read an answer, but nobody knows: where places are short it makes room.
+                Poll::Pending if client.has_ended() && queue.len() * 2 > upstream.queue as usize => Poll::Ready(false),
                 Poll::Pending => client.poll_failed(task).map(|()| false),
             }));
             match waited.await {

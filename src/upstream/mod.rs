@@ -10,6 +10,7 @@ mod pool;
 use picked::Admission;
 pub use picked::{Pick, Picked};
 
+use crate::balance::health::State;
 use crate::balance::{Group, Key, Picker, Site, Tried};
 use crate::config::plan::Plan;
 use crate::limits::{DOWN_LOOK_INTERVAL, UPSTREAM_EXCHANGES_MAX};
@@ -157,7 +158,12 @@ impl<D: Driver> Upstreams<D> {
         }
         let Some(first) = picker.pick(tried, key.hash, now) else { return Pick::None };
         let (mut busy, mut on_trial) = (false, None);
+        let is_tried_out = |server: usize| pools.group.entries()[server].member.state() == State::Probation;
         let mut ask = |picker: &Picker, server| match Picked::admit(self, pools, picker, server, false) {
+            _ if key.precious && is_tried_out(server) => {
+                on_trial = on_trial.or(Some(server));
+                None
+            }
             Admission::In(picked) => Some(picked),
             Admission::Full => {
                 busy = true;
@@ -181,7 +187,7 @@ impl<D: Driver> Upstreams<D> {
             passed_over.insert(server);
         }
         // Nobody else is left for this request: rather one more at a server on probation than an error page.
-        if let Some(server) = on_trial.filter(|_| pools.group.upstream().fail_open)
+        if let Some(server) = on_trial.filter(|_| key.precious || pools.group.upstream().fail_open)
             && let Admission::In(picked) = Picked::admit(self, pools, &picker, server, true)
         {
             return Pick::Server(picked);

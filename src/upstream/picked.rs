@@ -122,6 +122,12 @@ impl<D: Driver> Picked<D> {
         self.pools.group.failed(self.server, cause, reactor.now_ms(), reactor.random());
     }
 
+    /// The attempt failed as others of the same request did before: counted, and not held against the server.
+    pub fn failed_too(&self) {
+        self.end_trial();
+        self.stats().failures.add(1);
+    }
+
     /// The server did what it should.
     pub fn succeeded(&self) {
         self.end_trial();

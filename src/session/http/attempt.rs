@@ -257,7 +257,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         let unwanted = tries.is_wanted_after_status(status);
         // The others of 4xx are about the request: a client could have servers ejected.
         if unwanted && matches!(status, 429 | 500..) {
-            self.picked.failed(Cause::Status(status));
+            tries.judge(self.picked, Cause::Status(status));
             self.judged.set(true);
         } else {
             self.picked.answers();

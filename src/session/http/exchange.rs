@@ -12,7 +12,7 @@ use crate::proto::request::{self, FieldSlots};
 use crate::ring::{Driver, Lease, Socket};
 use crate::session::tries::Tries;
 use crate::session::{ms, tunnel};
-use crate::stats::WorkerStats;
+use crate::stats::{ListenerStats, WorkerStats};
 use crate::upstream::{Live, Picked};
 use bytes::Bytes;
 use std::future::{Future, poll_fn};
@@ -46,23 +46,26 @@ pub(super) async fn run<D: Driver>(client: &mut Client<'_, D>) -> Next {
     client.requests += 1;
     client.cx.stats().requests.add(1);
     client.cx.listener_stats(client.listener).requests.add(1);
-    let _running = InFlight::new(client.cx);
+    let _running = InFlight::new(client.cx, client.listener);
     attempts(client, &live, &request, out, len).await
 }
 
 /// Counts a running exchange, also through a panic.
-struct InFlight<'a>(&'a WorkerStats);
+struct InFlight<'a>(&'a WorkerStats, &'a ListenerStats);
 
 impl<'a> InFlight<'a> {
-    fn new<D: Driver>(cx: &'a Context<D>) -> Self {
-        cx.stats().in_flight.add(1);
-        Self(cx.stats())
+    fn new<D: Driver>(cx: &'a Context<D>, listener: usize) -> Self {
+        let (worker, listener) = (cx.stats(), cx.listener_stats(listener));
+        worker.in_flight.add(1);
+        listener.in_flight.add(1);
+        Self(worker, listener)
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.sub(1);
+        self.1.in_flight.sub(1);
     }
 }
 

@@ -97,5 +97,5 @@ fn report<D: Driver>(cx: &Context<D>, reason: Reason, what: impl FnOnce() -> Str
         500.. => Level::Error,
         _ => Level::Info,
     };
-    cx.log(level, format!("{}: {}", reason.name(), what()));
+    cx.log_thinned(level, reason, || format!("{}: {}", reason.name(), what()));
 }

@@ -85,7 +85,7 @@ pub(super) fn prepare<'a, D: Driver>(
         let group = live.groups[location.upstream].group();
         sticky::identities(parsed.fields, &sticky.name).find(|&identity| group.has(identity))
     });
-    let (key, splice_min) = (Key { hash, named }, plan.splice_min);
+    let (key, splice_min) = (Key { hash, named, precious: !repeatable }, plan.splice_min);
     let request = Request { facts, head: parsed.len, server, location, repeatable, key, sticky, splice_min };
     Ok(Some((request, len)))
 }
