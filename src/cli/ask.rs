@@ -51,10 +51,13 @@ impl Whom {
             return Ok(path.clone());
         }
         if let Some(file) = &self.config {
+            if let Some(admin) = config::admin_named_in(file) {
+                return Ok(admin);
+            }
             return configured(file)?
                 .ok_or_else(|| format!("{} has `admin = \"off\"`: there is nobody to ask", file.display()));
         }
-        let of_default_file = locate::find_config(None).ok().and_then(|file| configured(&file).ok().flatten());
+        let of_default_file = locate::find_config(None).ok().and_then(|file| config::admin_named_in(&file));
         let mut candidates = sockets::found();
         candidates.extend(of_default_file);
         candidates.sort();

@@ -152,7 +152,7 @@ fn matches(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
 }
 
 /// The text of a file, or a message and what to do about it.
-fn read_text(path: &Path) -> Result<String, (String, String)> {
+pub(super) fn read_text(path: &Path) -> Result<String, (String, String)> {
     let plain = |message: String| (message, String::new());
     if path.is_dir() {
         return Err(plain("this is a directory, not a file".to_string()));

@@ -64,6 +64,20 @@ pub fn load_str(name: &str, text: &str) -> Result<Loaded, Errors> {
     finish(include::read_str(name, text), &build::Surroundings::read(), &resolve::system())
 }
 
+/// The admin socket that a file names, also if the file is wrong otherwise: whoever asks to reload it is to hear what is wrong
+/// from the process that runs.
+pub fn admin_named_in(path: &Path) -> Option<PathBuf> {
+    let text = include::read_text(path).ok()?;
+    let table: toml::Table = text.parse().ok()?;
+    match table.get("admin") {
+        None => build::Surroundings::read().admin_default(),
+        Some(toml::Value::String(admin)) if admin != "off" => {
+            Some(path.parent()?.join(admin.strip_prefix("unix:").unwrap_or(admin)))
+        }
+        Some(_) => None,
+    }
+}
+
 fn finish(reading: Reading, surroundings: &build::Surroundings, lookup: resolve::Lookup) -> Result<Loaded, Errors> {
     let Reading { sources, files, paths, mut reports, .. } = reading;
     // What a broken file would have defined would be missed everywhere else.

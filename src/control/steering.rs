@@ -99,7 +99,12 @@ impl Steering {
         let after = self.swap(Arc::new(plan)).await?;
         let warnings: String = loaded.warnings.concat() + &unknown;
         let connections = self.workers.stats.sum(|worker| &worker.connections);
-        Ok(format!("{warnings}{shown}: {}; {connections} client connections kept\n", difference(&before, &after)))
+        let kept = match connections {
+            0 => String::new(),
+            1 => "; 1 client connection kept".to_owned(),
+            more => format!("; {more} client connections kept"),
+        };
+        Ok(format!("{warnings}{shown}: {}{kept}\n", difference(&before, &after)))
     }
 
     /// Finds the addresses of names that nobody has looked up yet, so that no request comes before they are known. What it says of

@@ -201,3 +201,26 @@ fn proxy_says_what_is_wrong_with_an_address() {
     assert_eq!(output.code, Some(1), "{output:?}");
     assert!(output.err.contains("99999"), "{}", output.err);
 }
+
+/// Found by hand: with the file broken, the process that runs it was not found, for the file names its admin socket.
+#[test]
+fn a_reload_of_a_broken_file_reaches_the_process_and_says_what_is_wrong() {
+    let good = format!("admin = \"a.sock\"\n{GOOD}");
+    let folder = folder(&good);
+    let running = Started::new(&mut super::started::command(folder.path(), &["run"]));
+    running.expect("ready", |_, err| err.contains("ready").then_some(()));
+    let reload = || run_in(folder.path(), &["reload"]);
+    let done = reload();
+    assert_eq!((done.code, &done.out[..]), (Some(0), "ringgate.toml: the same 1 server\n"), "{done:?}");
+    write(folder.path(), "ringgate.toml", &good.replace("proxy_pass", "proxy_pas"));
+    let refused = reload();
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("ringgate.toml:5:1: error") && refused.err.contains("proxy_pass"), "{refused:?}");
+    assert!(refused.err.contains("nothing was changed"), "{refused:?}");
+    write(folder.path(), "ringgate.toml", "this is no TOML");
+    assert_eq!(reload().code, Some(1));
+    write(folder.path(), "ringgate.toml", &good);
+    assert_eq!(reload().code, Some(0));
+    running.signal("TERM");
+    assert_eq!(running.wait(std::time::Duration::from_secs(20)).code, Some(0));
+}
