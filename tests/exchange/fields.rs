@@ -1,7 +1,7 @@
 //! Which fields pass, which end here, and which are ours.
 
 use super::before;
-use super::support::{Backend, Message, backend, show};
+use super::support::{Backend, Message, Setup, backend, show};
 use std::sync::mpsc;
 
 /// What the backend saw of a GET with these field lines.
@@ -128,4 +128,59 @@ fn the_backends_close_is_not_the_clients() {
         assert_eq!((&answer.text()[..], answer.connection_has("close")), ("ok", false), "{}", show(&answer.raw));
     }
     assert_eq!(backend.connections(), 5);
+}
+
+/// Behind a proxy of one's own (`set_real_ip_from`) its word counts, up to the first address that is no proxy's.
+#[test]
+fn a_trusted_proxy_names_the_client() {
+    let rows = [
+        ("X-Forwarded-For: 203.0.113.9\r\n", "203.0.113.9"),
+        ("X-Forwarded-For: 1.2.3.4, 203.0.113.9, 10.1.2.3\r\n", "203.0.113.9"),
+        ("X-Forwarded-For: 10.9.9.9\r\nX-Forwarded-For: 10.1.2.3\r\n", "10.9.9.9"),
+        ("X-Forwarded-For: nonsense\r\n", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ];
+    for (fields, client_ip) in rows {
+        let (sender, receiver) = mpsc::channel();
+        let backend = Backend::answer(move |request| {
+            let _ = sender.send(request.clone());
+            backend::ok("")
+        });
+        let trust = "set_real_ip_from = [\"127.0.0.0/8\", \"10.0.0.0/8\"]";
+        let setup = Setup::new().upstream("backend", &[backend.place()], "");
+        let ringgate = setup.server("127.0.0.1:0", trust, &[("/", "http://backend", "")]).start();
+        let mut client = ringgate.client();
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n{fields}\r\n"));
+        assert_eq!(client.response().status(), 200);
+        let request = receiver.recv_timeout(super::support::PATIENCE).expect("the backend saw it");
+        assert_eq!(request.all("x-real-ip"), [client_ip], "{fields}");
+        assert_eq!(request.all("x-forwarded-proto"), ["https"], "what the proxy says of its client is passed on");
+        assert!(request.all("x-forwarded-for").join(", ").ends_with("127.0.0.1"), "the proxy itself comes last");
+    }
+}
+
+/// `ip_hash` goes by the client that a trusted proxy names, and by nothing that a stranger writes.
+#[test]
+fn ip_hash_goes_by_the_real_address() {
+    let backends = ["a", "b", "c"].map(Backend::fixed);
+    let places: Vec<_> = backends.iter().map(Backend::place).collect();
+    let seen = |trust: &str| -> Vec<String> {
+        let setup = Setup::new().upstream("backend", &places, "balance = \"ip_hash\"");
+        let ringgate = setup.server("127.0.0.1:0", trust, &[("/", "http://backend", "")]).start();
+        let mut client = ringgate.client();
+        let mut ask = |i: u32| {
+            client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.{i}\r\n\r\n"));
+            client.response().text()
+        };
+        (0..40)
+            .map(|i| [ask(i), ask(i)])
+            .map(|[one, again]| {
+                assert_eq!(one, again, "the same client");
+                one
+            })
+            .collect()
+    };
+    let distinct = |answers: Vec<String>| answers.into_iter().collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!(distinct(seen("set_real_ip_from = \"127.0.0.1\"")), 3, "forty visitors");
+    assert_eq!(distinct(seen("")), 1, "one stranger with forty stories");
 }

@@ -266,3 +266,21 @@ fn another_server_takes_over_from_one_that_does_not_accept() {
         assert_eq!(client.post("/", b"body").text(), "body");
     }
 }
+
+/// `proxy_next_upstream_timeout`: no other server is begun with after it. Each hangs for 1 s; after two the 1.9 s are over.
+#[test]
+fn tries_end_with_their_time() {
+    let backends = [(); 4].map(|()| {
+        Backend::script(|conn| {
+            conn.request();
+            conn.is_quiet(super::support::PATIENCE);
+        })
+    });
+    let places: Vec<_> = backends.iter().map(Backend::place).collect();
+    let lines = "proxy_first_byte_timeout = \"1s\"\nproxy_next_upstream_timeout = \"1900ms\"";
+    let setup = Setup::new().upstream("backend", &places, "");
+    let ringgate = setup.server("127.0.0.1:0", lines, &[("/", "http://backend", "")]).start();
+    let answer = ringgate.client().get("/");
+    assert_eq!((answer.status(), answer.reason()), (504, Some("first_byte_timeout")));
+    assert_eq!(backends.iter().map(Backend::requests).sum::<usize>(), 2);
+}
