@@ -161,6 +161,8 @@ pub struct Health {
     window: Option<(u64, Totals)>,
     ejection: Option<Ejection>,
     probation: bool,
+    /// When it began.
+    probation_since: u64,
     /// Ejections in a row; the last one's length; when the server came back from it.
     ejections: u32,
     length: u64,
@@ -209,9 +211,18 @@ impl Health {
     /// Time went on.
     pub fn tick(&mut self, now: u64) {
         if self.ejection.as_ref().is_some_and(|ejection| ejection.until <= now) {
-            self.ejection = None;
-            self.probation = true;
+            self.begin_probation(now);
         }
+    }
+
+    fn begin_probation(&mut self, now: u64) {
+        self.ejection = None;
+        (self.probation, self.probation_since) = (true, now);
+    }
+
+    /// A request that cannot be repeated is no trial of it yet: there may be others that can.
+    pub fn spares_precious(&self, rules: &Rules, now: u64) -> bool {
+        self.probation && now < self.probation_since + rules.fail_timeout
     }
 
     /// Traffic failed. `may_eject`: the group can do without it. `random`: for the back-off's jitter.
@@ -289,8 +300,7 @@ impl Health {
                 // Whoever is killed breaks connections; whoever breaks them for another reason is tried in vain once.
                 let killed = |e: &Ejection| e.cause.is_breaking() && self.ejections == 1;
                 if self.ejection.as_ref().is_some_and(|e| e.cause.is_connecting() || killed(e) || seen(e)) {
-                    self.ejection = None;
-                    self.probation = true;
+                    self.begin_probation(now);
                 }
             }
             // A busy server that answers real traffic is not put down for being slow to a check.

@@ -216,3 +216,16 @@ fn numbers_come_back_as_states() {
     }
     assert_eq!(State::from_u8(200), State::Up);
 }
+
+#[test]
+fn what_cannot_be_repeated_is_no_trial_for_a_while() {
+    let mut health = Health::default();
+    assert!(!health.spares_precious(&RULES, 0));
+    (0..3).for_each(|now| _ = fail(&mut health, &RULES, LATE, now));
+    let until = health.next_change().expect("it is ejected");
+    health.tick(until);
+    assert!(health.spares_precious(&RULES, until + RULES.fail_timeout - 1));
+    assert!(!health.spares_precious(&RULES, until + RULES.fail_timeout), "it may be all that there is");
+    health.succeeded(until + 1);
+    assert!(!health.spares_precious(&RULES, until + 2));
+}

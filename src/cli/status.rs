@@ -147,6 +147,10 @@ fn why(server: &ServerStatus) -> String {
     if server.weight != server.configured_weight {
         parts.push(format!("the file says weight {}", server.configured_weight));
     }
+    // Why a check failed stands there already.
+    if server.last_check.starts_with("passed") || server.why.is_empty() && !server.last_check.is_empty() {
+        parts.push(format!("check {}", server.last_check));
+    }
     parts.join("; ")
 }
 
@@ -223,7 +227,7 @@ mod tests {
             "upstreams":[{"name":"app","balance":"least_conn","servers":[
               {"name":"a:1","addresses":[],"weight":1,"state":"ejected","why":"connection refused, 3 of 3, retry in 4 s","in_flight":1,"requests":200,"failures":0,"connects":1,"connect_failures":0,
                "reused":199,"idle":1,"bytes_in":2048,"bytes_out":10},
-              {"name":"b:2","addresses":["10.0.0.1:2"],"weight":5,"configured_weight":1,"backup":true,"in_flight":0,"requests":100,"failures":0,"connects":1,"connect_failures":0,
+              {"name":"b:2","addresses":["10.0.0.1:2"],"weight":5,"configured_weight":1,"backup":true,"last_check":"passed 2 s ago","in_flight":0,"requests":100,"failures":0,"connects":1,"connect_failures":0,
                "reused":99,"idle":1,"bytes_in":0,"bytes_out":10}]}],
             "workers":[{"worker":0,"cpu":3,"drained":false,"requests":300},{"worker":1,"cpu":null,"drained":true}]}"#;
         let page = page(&serde_json::from_str(json).unwrap());
@@ -236,7 +240,12 @@ mod tests {
             has("a:1 ejected 1 1 200 67 % 0 1 199 1 10 B 2.0 KiB connection refused, 3 of 3, retry in 4 s"),
             "{page}"
         );
-        assert!(has("b:2 (10.0.0.1:2) up (backup) 5* 0 100 33 % 0 1 99 1 10 B 0 B the file says weight 1"), "{page}");
+        assert!(
+            has(
+                "b:2 (10.0.0.1:2) up (backup) 5* 0 100 33 % 0 1 99 1 10 B 0 B the file says weight 1; check passed 2 s ago"
+            ),
+            "{page}"
+        );
         assert!(has("1 drained - 0 0 0 0 B 0 B 0 0 0 0"), "{page}");
         assert!(has("client_gone 1,234") && has("panics 2") && !page.contains("accept_errors"), "{page}");
     }

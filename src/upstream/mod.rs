@@ -158,21 +158,23 @@ impl<D: Driver> Upstreams<D> {
         }
         let Some(first) = picker.pick(tried, key.hash, now) else { return Pick::None };
         let (mut busy, mut on_trial) = (false, None);
-        let is_tried_out = |server: usize| pools.group.entries()[server].member.state() == State::Probation;
-        let mut ask = |picker: &Picker, server| match Picked::admit(self, pools, picker, server, false) {
-            _ if key.precious && is_tried_out(server) => {
-                on_trial = on_trial.or(Some(server));
-                None
+        // Without any that can be repeated it would never be tried: after a while it is by any.
+        let is_spared = |server: usize| {
+            let entry = &pools.group.entries()[server];
+            let is_new = || entry.member.look(|health| health.spares_precious(&entry.rules, now));
+            key.precious && entry.member.state() == State::Probation && is_new()
+        };
+        let mut ask = |picker: &Picker, server| {
+            let admission = match is_spared(server) {
+                true => Admission::OnTrial,
+                false => Picked::admit(self, pools, picker, server, false),
+            };
+            match admission {
+                Admission::In(picked) => return Some(picked),
+                Admission::Full => busy = true,
+                Admission::OnTrial => on_trial = on_trial.or(Some(server)),
             }
-            Admission::In(picked) => Some(picked),
-            Admission::Full => {
-                busy = true;
-                None
-            }
-            Admission::OnTrial => {
-                on_trial = on_trial.or(Some(server));
-                None
-            }
+            None
         };
         if let Some(picked) = ask(&picker, first) {
             return Pick::Server(picked);
