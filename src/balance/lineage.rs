@@ -62,6 +62,11 @@ impl Lineage {
         self.queue.wake_all();
     }
 
+    /// The workers have gone over to another generation: those that wait for a server of the old one look again.
+    pub fn has_moved_on(&self) {
+        self.queue.wake_all();
+    }
+
     /// Held while it is decided whether a server is ejected, so that two workers do not eject the last two.
     pub(super) fn ejecting(&self) -> MutexGuard<'_, ()> {
         self.ejecting.lock().unwrap_or_else(PoisonError::into_inner)

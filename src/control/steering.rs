@@ -148,6 +148,7 @@ impl Steering {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        site.groups.iter().for_each(|group| group.lineage().has_moved_on());
         Ok(site)
     }
 

@@ -149,21 +149,21 @@ impl<D: Driver> Upstreams<D> {
             picker.new_turn();
         }
         let now = self.reactor.now_ms();
-        // The server of the client's cookie, if it has room.
-        let named = key.named.and_then(|identity| picker.named(identity, tried));
-        if let Some(server) = named
-            && let Admission::In(picked) = Picked::admit(self, pools, &picker, server, false)
-        {
-            return Pick::Server(picked);
-        }
-        let Some(first) = picker.pick(tried, key.hash, now) else { return Pick::None };
-        let (mut busy, mut on_trial) = (false, None);
         // Without any that can be repeated it would never be tried: after a while it is by any.
         let is_spared = |server: usize| {
             let entry = &pools.group.entries()[server];
             let is_new = || entry.member.look(|health| health.spares_precious(&entry.rules, now));
             key.precious && entry.member.state() == State::Probation && is_new()
         };
+        // The server of the client's cookie, if it has room.
+        let named = key.named.and_then(|identity| picker.named(identity, tried));
+        if let Some(server) = named.filter(|&server| !is_spared(server))
+            && let Admission::In(picked) = Picked::admit(self, pools, &picker, server, false)
+        {
+            return Pick::Server(picked);
+        }
+        let Some(first) = picker.pick(tried, key.hash, now) else { return Pick::None };
+        let (mut busy, mut on_trial) = (false, None);
         let mut ask = |picker: &Picker, server| {
             let admission = match is_spared(server) {
                 true => Admission::OnTrial,

@@ -80,6 +80,9 @@ pub(super) fn prepare<'a, D: Driver>(
         Balance::Hash(template) => Source { request: &parsed, route: &route, client_ip, scheme: "http" }.hash(template),
         _ => 0,
     };
+    // An empty key keeps nobody together.
+    let is_keyless = matches!(upstream.balance, Balance::Hash(_)) && hash == stable_hash(b"");
+    let hash = if is_keyless { client.cx.reactor.random() } else { hash };
     let sticky = upstream.sticky.as_ref();
     let named = sticky.and_then(|sticky| {
         let group = live.groups[location.upstream].group();
