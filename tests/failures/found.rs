@@ -2,7 +2,7 @@
 
 use super::load::{Clients, Load, expect_good, failed};
 use super::names::{NameServer, named, twins};
-use super::process::Process;
+use super::process::{Process, times_got};
 use super::support::server::free_port;
 use super::support::{Client, PATIENCE, Ringgate, Setup, wait_until, wait_until_within};
 use super::{GETS, backends, before, before_list, get};
@@ -306,4 +306,103 @@ fn a_command_that_is_too_long_is_refused_in_words() {
     let words = err.trim().trim_start_matches("ringgate").trim_start_matches("error").trim_matches([':', ' ']);
     assert!(!words.is_empty(), "{err:?}");
     assert_eq!(get(&ringgate), 200);
+}
+
+/// Three wait in the queue behind a server with `max_conns=1` and a request that hangs; this reload makes room for them.
+#[track_caller]
+fn wait_for_a_reload(backends: &[Process], after: &[String], more: &dyn Fn(&str) -> String) {
+    const QUEUE: &str = "queue_timeout = \"60s\"";
+    let list = [format!("{} max_conns=1", backends[0].place)];
+    let ringgate = Ringgate::start(&more(&config(&list, QUEUE)));
+    let _hanging = hang(&ringgate, &backends[0]);
+    let mut waiting: Vec<Client> = (0..3).map(|_| ringgate.client()).collect();
+    waiting.iter_mut().for_each(|client| client.send("GET /waiting HTTP/1.1\r\nHost: test\r\n\r\n"));
+    wait_until("they wait", || ringgate.status().0["upstreams"][0]["waiting"] == 3);
+    reload(&ringgate, &more(&config(after, QUEUE)));
+    for client in &mut waiting {
+        client.set_read_timeout(PATIENCE);
+        assert_eq!(client.response().status(), 200);
+    }
+    assert_eq!(times_got(backends)["/waiting"], 3);
+}
+
+/// Who waited for a server kept to the plan of before: `max_conns` raised by a reload did nothing for them, and they ran into
+/// `queue_timeout` with room everywhere.
+#[test]
+fn who_waits_hears_of_more_room_by_a_reload() {
+    let backends = backends(1);
+    wait_for_a_reload(&backends, &[format!("{} max_conns=3", backends[0].place)], &str::to_owned);
+}
+
+/// The same with a server that is new.
+#[test]
+fn who_waits_hears_of_a_server_added_by_a_reload() {
+    let backends = backends(2);
+    let after: Vec<String> = backends.iter().map(|backend| format!("{} max_conns=1", backend.place)).collect();
+    wait_for_a_reload(&backends, &after, &str::to_owned);
+}
+
+/// The same where the rest of the reload takes its time after the group of those that wait is made: they must look when the
+/// workers have gone over to it, not before.
+#[test]
+fn who_waits_hears_of_a_long_reload() {
+    let backends = backends(1);
+    let more = |text: &str| {
+        // Each group has a table to make, anew when its servers are others.
+        let ports = if text.contains("max_conns=3") { 1000..1400 } else { 1000..1399 };
+        let servers: Vec<String> = ports.map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+        let group = |i| format!("[upstream.more{i}]\nbalance = \"hash $uri\"\nserver = [{}]\n", servers.join(", "));
+        let groups: String = (0..8).map(group).collect();
+        text.replacen("[[server]]", &format!("{groups}[[server]]"), 1)
+    };
+    wait_for_a_reload(&backends, &[format!("{} max_conns=3", backends[0].place)], &more);
+}
+
+/// Nor does a POST whose cookie names a server on probation try it.
+#[test]
+fn what_cannot_be_repeated_tries_no_server_for_its_cookie() {
+    let backends = backends(2);
+    let ringgate =
+        before_list(&backends, "\"{a} max_fails=1 fail_timeout=2s\", \"{b}\"", "sticky = \"cookie route\"", "");
+    let mut cookie = String::new();
+    wait_until("a cookie of a's", || {
+        let answer = ringgate.client().get("/");
+        cookie = answer.field("set-cookie").and_then(|field| field.split(';').next()).unwrap_or_default().to_owned();
+        answer.text().starts_with("a ")
+    });
+    backends[0].tell("reset");
+    let post = || {
+        let mut client = ringgate.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: test\r\nCookie: {cookie}\r\nContent-Length: 1\r\n\r\nx"));
+        client.response_to("POST").status()
+    };
+    assert_eq!(post(), 502, "this one ejects it");
+    let got = backends[0].got();
+    wait_until("a is on probation", || ringgate.status().state(&backends[0].address()).0 == "probation");
+    assert_eq!((post(), backends[0].got()), (200, got));
+}
+
+/// Requests without the cookie all had the same, empty key: one server got the whole crowd of newcomers.
+#[test]
+fn an_empty_hash_key_keeps_nobody_together() {
+    let backends = backends(3);
+    let ringgate = before(&backends, "balance = \"hash $cookie_x\"", "");
+    let share = |cookie: &str| {
+        let before: Vec<usize> = backends.iter().map(Process::got).collect();
+        let mut client = ringgate.client();
+        for _ in 0..60 {
+            client.send(format!("GET / HTTP/1.1\r\nHost: test\r\n{cookie}\r\n"));
+            assert_eq!(client.response().status(), 200);
+        }
+        backends.iter().zip(before).map(|(backend, before)| backend.got() - before).collect::<Vec<_>>()
+    };
+    for cookie in ["", "Cookie: y=1\r\n", "Cookie: x=\r\n"] {
+        let shares = share(cookie);
+        assert!(shares.iter().all(|&share| share >= 5), "{cookie:?}: {shares:?}");
+    }
+    for cookie in ["Cookie: x=1\r\n", "Cookie: y=1; x=2\r\n"] {
+        let mut shares = share(cookie);
+        shares.sort_unstable();
+        assert_eq!(shares, [0, 0, 60], "{cookie:?}");
+    }
 }
