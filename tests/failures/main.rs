@@ -7,6 +7,7 @@ mod support;
 mod capacity;
 mod checks;
 mod commands;
+mod found;
 mod health;
 mod inside;
 mod itself;

@@ -7,7 +7,7 @@ use super::support::{Ringgate, Setup, wait_until};
 use super::{GETS, get};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ struct Zone {
     addresses: Mutex<BTreeMap<String, Vec<Ipv4Addr>>>,
     questions: AtomicUsize,
     silent: AtomicBool,
+    /// Milliseconds before each answer.
+    delay: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -42,6 +44,7 @@ impl NameServer {
                     zone.questions.fetch_add(1, SeqCst);
                     let answer = zone.answer(&question[..length]).filter(|_| !zone.silent.load(SeqCst));
                     if let Some(answer) = answer {
+                        std::thread::sleep(Duration::from_millis(zone.delay.load(SeqCst)));
                         let _ = socket.send_to(&answer, from);
                     }
                 }
@@ -53,6 +56,16 @@ impl NameServer {
     pub fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|text| text.parse().expect("an address")).collect();
         self.zone.addresses.lock().expect("nobody panicked").insert(name.to_owned(), addresses);
+    }
+
+    /// Answers no question any more.
+    pub fn fall_silent(&self) {
+        self.zone.silent.store(true, SeqCst);
+    }
+
+    /// Lets the asker wait for each answer from now on.
+    pub fn delay(&self, milliseconds: u64) {
+        self.zone.delay.store(milliseconds, SeqCst);
     }
 
     fn questions(&self) -> usize {
@@ -96,15 +109,20 @@ impl Zone {
     }
 }
 
+/// A configuration that asks this name server.
+pub fn named(names: &NameServer, list: &str) -> Setup {
+    let setup = Setup::new().top(&format!("resolver = \"{}\"", names.place)).upstream_list("app", list, "");
+    setup.server("127.0.0.1:0", "", &[("/", "http://app", "")])
+}
+
 #[track_caller]
 fn with_names(names: &NameServer, list: &str) -> Ringgate {
-    let setup = Setup::new().top(&format!("resolver = \"{}\"", names.place)).upstream_list("app", list, "");
-    setup.server("127.0.0.1:0", "", &[("/", "http://app", "")]).start()
+    named(names, list).start()
 }
 
 /// The same port of two addresses.
 #[track_caller]
-fn twins() -> (u16, [Process; 2]) {
+pub fn twins() -> (u16, [Process; 2]) {
     let port = free_port();
     let on = |name, host: &str| Process::on(name, "http", &format!("{host}:{port}"));
     (port, [on("a", "127.0.0.1"), on("b", "127.0.0.2")])
@@ -180,7 +198,7 @@ fn a_failing_resolver_keeps_the_last_answer() {
     let ringgate = with_names(&names, &format!("\"app.test:{port}\""));
     expect_good(&Load::run(ringgate.place(), GETS, 10), "both addresses");
     assert!(backends.iter().all(|backend| backend.got() > 0), "all addresses of a name are used");
-    names.zone.silent.store(true, SeqCst);
+    names.fall_silent();
     let asked = names.questions() + 2;
     wait_until("it has been asked in vain", || names.questions() >= asked);
     let before = backends.each_ref().map(Process::got);
