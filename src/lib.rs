@@ -5,7 +5,7 @@
 //! | room | what it does | may use |
 //! |---|---|---|
 //! | [`cli`] | one file per subcommand; every message that a person reads | all |
-//! | [`control`] | the control plane, one thread on tokio-uring: signals, drain, active checks, admin socket | worker, config, balance, stats, log |
+//! | [`control`] | the control plane, one thread on tokio-uring: signals, reload, drain, checks, names, admin socket | worker, config, balance, stats, log |
 //! | [`worker`] | one core: owns ring, listeners, pools, counters; accepts, drains | session, upstream, ring, config, balance, stats, log |
 //! | [`session`] | what happens on a connection: the HTTP exchange, bodies, TCP passthrough, tunnels | upstream, ring, proto, config, balance, stats, log |
 //! | [`upstream`] | a worker's connections to the backends: pools, connecting, counting | ring, proto, config, balance, stats |

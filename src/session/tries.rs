@@ -162,9 +162,10 @@ impl<'a, D: Driver> Tries<'a, D> {
             };
             turn = Some(place.turn());
             // A permit may have been given back just before.
-            match self.look(cx) {
-                Look::Busy => {}
-                Look::Found | Look::None => return self.next.take(),
+            match self.pick(cx) {
+                Pick::Busy => {}
+                Pick::Server(picked) => return Some(picked),
+                Pick::None => return None,
             }
             let waited = timer.before_deadline(poll_fn(|task| match place.poll_called(task) {
                 Poll::Ready(()) => Poll::Ready(true),
@@ -183,35 +184,15 @@ impl<'a, D: Driver> Tries<'a, D> {
                     return None;
                 }
             }
-            match self.look(cx) {
-                Look::Found => {
+            match self.pick(cx) {
+                Pick::Server(picked) => {
                     place.used();
-                    return self.next.take();
+                    return Some(picked);
                 }
-                Look::None => return None,
+                Pick::None => return None,
                 // Another was faster, or what is free has failed this request already: it is for those behind, then.
-                Look::Busy => {}
+                Pick::Busy => {}
             }
         }
     }
-
-    fn look(&self, cx: &Context<D>) -> Look {
-        if self.next.borrow().is_some() {
-            return Look::Found;
-        }
-        match self.pick(cx) {
-            Pick::Server(picked) => {
-                *self.next.borrow_mut() = Some(picked);
-                Look::Found
-            }
-            Pick::Busy => Look::Busy,
-            Pick::None => Look::None,
-        }
-    }
-}
-
-enum Look {
-    Found,
-    Busy,
-    None,
 }
