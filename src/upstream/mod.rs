@@ -157,6 +157,7 @@ impl<D: Driver> Upstreams<D> {
         };
         // The server of the client's cookie, if it has room.
         let named = key.named.and_then(|identity| picker.named(identity, tried));
+        let stand_in = |picked: Picked<D>| Pick::Server(picked.standing_in(named));
         if let Some(server) = named.filter(|&server| !is_spared(server))
             && let Admission::In(picked) = Picked::admit(self, pools, &picker, server, false)
         {
@@ -177,14 +178,14 @@ impl<D: Driver> Upstreams<D> {
             None
         };
         if let Some(picked) = ask(&picker, first) {
-            return Pick::Server(picked);
+            return stand_in(picked);
         }
         // Rare: a server at its `max_conns`, or on probation with its one request out.
         let mut passed_over = tried.clone();
         passed_over.insert(first);
         while let Some(server) = picker.pick(&passed_over, key.hash, now) {
             if let Some(picked) = ask(&picker, server) {
-                return Pick::Server(picked);
+                return stand_in(picked);
             }
             passed_over.insert(server);
         }
@@ -192,7 +193,7 @@ impl<D: Driver> Upstreams<D> {
         if let Some(server) = on_trial.filter(|_| key.precious || pools.group.upstream().fail_open)
             && let Admission::In(picked) = Picked::admit(self, pools, &picker, server, true)
         {
-            return Pick::Server(picked);
+            return stand_in(picked);
         }
         if busy { Pick::Busy } else { Pick::None }
     }

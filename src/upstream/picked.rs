@@ -34,6 +34,8 @@ pub struct Picked<D: Driver> {
     permit: bool,
     /// It is the one request that a server on probation gets, as long as it has not shown anything.
     trial: Cell<bool>,
+    /// The server of the client's cookie can be used all the same: it is full for a moment.
+    pub is_stand_in: bool,
 }
 
 /// What asking one server for room comes to.
@@ -70,7 +72,7 @@ impl<D: Driver> Picked<D> {
         pools.running.set(pools.running.get() + 1);
         let (upstreams, pools, peer) = (upstreams.clone(), pools.clone(), pools.peers[server].clone());
         peer.member.stats(upstreams.worker).requests.add(1);
-        Admission::In(Self { upstreams, pools, peer, server, permit, trial: Cell::new(trial) })
+        Admission::In(Self { upstreams, pools, peer, server, permit, trial: Cell::new(trial), is_stand_in: false })
     }
 
     /// This worker's counters of the server.
@@ -148,11 +150,11 @@ impl<D: Driver> Picked<D> {
         }
     }
 
-    /// The cookie's server can be used all the same: it is full for a moment.
-    pub fn is_stand_in_for(&self, named: Option<u64>) -> bool {
-        let entries = self.pools.group.entries();
-        let named = named.and_then(|identity| entries.iter().find(|entry| entry.identity == identity));
-        named.is_some_and(|entry| !entry.is_out() && entry.member.state() == State::Up)
+    /// It takes the place of `named`, the server of the client's cookie unless that has failed this very request.
+    pub(super) fn standing_in(mut self, named: Option<ServerIndex>) -> Self {
+        let entry = named.map(|named| &self.pools.group.entries()[named]);
+        self.is_stand_in = entry.is_some_and(|entry| !entry.is_out() && entry.member.state() == State::Up);
+        self
     }
 
     /// Waits until the server is found to have gone down, if sessions end with it; else for ever.

@@ -126,7 +126,8 @@ fn the_retry_budget_bounds_what_a_dead_group_costs() {
     }
 }
 
-/// Each browser stays at its server, and goes to another one (and stays there) when that one dies.
+/// Each browser stays at its server, and goes to another one (and stays there) when that one dies. Until it was found to be out of
+/// use, a browser's new server was not named to it: the next request went from the dead one to a third.
 #[test]
 fn sticky_browsers_stay_until_their_server_dies() {
     let backends = backends(3);

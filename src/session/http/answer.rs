@@ -156,8 +156,7 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
     fn cookie(&self) -> Option<SetCookie<'_>> {
         let (sticky, identity) = (self.request.sticky?, self.picked.identity());
         let cookie = SetCookie { name: &sticky.name, identity, attributes: &sticky.attributes };
-        let named = self.request.key.named;
-        (named != Some(identity) && !self.picked.is_stand_in_for(named)).then_some(cookie)
+        (self.request.key.named != Some(identity) && !self.picked.is_stand_in).then_some(cookie)
     }
 
     /// Sends an interim answer to the client.
