@@ -51,6 +51,15 @@ pub const UPSTREAM_EXCHANGES_MAX: u32 = BUFFERS_SMALL_MAX / EXCHANGE_BUFFERS / 4
 /// Large buffers of one worker: 32 MiB. An exchange that gets none goes on with its small ones.
 pub const BUFFERS_LARGE_MAX: u32 = 512;
 
+/// Milliseconds from a connection's first byte until its TLS handshake has told the name, where TLS is passed on: nginx's
+/// `preread_timeout`.
+pub const PREREAD_TIMEOUT_DEFAULT: u64 = 30_000;
+/// Milliseconds for a client's TLS handshake: nginx's `ssl_handshake_timeout`.
+pub const SSL_HANDSHAKE_TIMEOUT_DEFAULT: u64 = 60_000;
+/// Milliseconds for which a TLS session may be resumed: nginx's `ssl_session_timeout` is five minutes, which sends most visitors of
+/// a site through a whole handshake again; OpenSSL's two hours are RFC 8446's order of magnitude for a ticket.
+pub const SSL_SESSION_TIMEOUT_DEFAULT: u64 = 2 * 60 * 60 * 1000;
+
 /// Bytes of idle buffers from which on they are given back: what is less may be wanted again in a moment.
 pub const TRIM_WORTH: usize = 1024 * 1024;
 /// Buffers given back in one step, one step per tick: some 5 MB. Half of it took the kernel a millisecond on a busy machine.

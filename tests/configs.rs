@@ -116,15 +116,17 @@ fn requests_are_tried_again_where_the_comments_say() {
 #[test]
 fn hosts_and_paths_lead_where_the_comments_say() {
     let plan = example("apps-by-domain.toml");
-    let port = |host| names(&plan, plan.server_for(0, host).location_for("/x").unwrap().upstream)[0].to_string();
+    let port = |host| {
+        names(&plan, plan.server_for(0, host).location_for("/x").unwrap().action.upstream().unwrap())[0].to_string()
+    };
     assert_eq!(port("billing.example.org"), "127.0.0.1:8000");
     assert_eq!(port("www.search.example.org"), "127.0.0.1:8001");
     assert_eq!(port("elsewhere.example.org"), "127.0.0.1:8002");
 
     let plan = example("apps-by-path.toml");
     let location = |path| plan.servers[0].location_for(path).unwrap();
-    assert_eq!(plan.upstreams[location("/shop/1").upstream].name, "shop");
-    assert_eq!(plan.upstreams[location("/shopping").upstream].name, "pages");
+    assert_eq!(plan.upstreams[location("/shop/1").action.upstream().unwrap()].name, "shop");
+    assert_eq!(plan.upstreams[location("/shopping").action.upstream().unwrap()].name, "pages");
     assert_eq!(location("/shop/upload/1").client_max_body_size, Some(10 << 30));
     assert_eq!(location("/shop/1").client_max_body_size, Some(1 << 30));
 }
@@ -145,14 +147,8 @@ fn both_families_and_unix_sockets() {
 #[test]
 fn tcp_listeners_lead_where_the_comments_say() {
     let plan = example("tcp.toml");
-    let tcp: Vec<_> = plan
-        .listeners
-        .iter()
-        .map(|listener| match &listener.service {
-            Service::Tcp(tcp) => tcp,
-            Service::Http(_) => panic!("{:?} is for HTTP", listener.address),
-        })
-        .collect();
+    assert!(plan.listeners.iter().all(|listener| matches!(listener.service, Service::Tcp(_))));
+    let tcp = &plan.tcps;
     let names: Vec<_> = tcp.iter().map(|tcp| names(&plan, tcp.upstream)).collect();
     assert_eq!(names, [vec!["127.0.0.1:5433", "127.0.0.1:5434"], vec!["127.0.0.1:6379"]]);
     assert_eq!(plan.upstreams[tcp[0].upstream].balance, Balance::LeastConn);
@@ -180,7 +176,7 @@ fn includes_share_groups_and_defaults() {
     assert_eq!(files[0], "with-includes/ringgate.toml");
     assert_eq!(files[1..], conf_d);
     let location = |host| plan.server_for(0, host).location_for("/").unwrap();
-    assert_eq!(plan.upstreams[location("shop.example.org").upstream].name, "backend");
+    assert_eq!(plan.upstreams[location("shop.example.org").action.upstream().unwrap()].name, "backend");
     assert_eq!(location("shop.example.org").proxy_read_timeout, Duration::from_secs(300));
     assert_eq!(location("wiki.example.org").proxy_read_timeout, Duration::from_secs(30));
     assert_eq!(location("wiki.example.org").client_max_body_size, Some(100 << 20));

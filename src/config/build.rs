@@ -69,6 +69,7 @@ pub fn build(files: &[Parsed], surroundings: &Surroundings, lookup: Lookup) -> (
         asks_others: false,
         servers: Vec::new(),
         tcps: Vec::new(),
+        proxy_ssls: Vec::new(),
         listens: Vec::new(),
     };
     let plan = builder.plan(files);
@@ -116,6 +117,8 @@ struct Builder<'a> {
     asks_others: bool,
     servers: Vec<plan::Server>,
     tcps: Vec<plan::Tcp>,
+    /// What backends that speak TLS are asked for; equal ones are one.
+    proxy_ssls: Vec<plan::ProxySsl>,
     listens: Vec<Listened>,
 }
 
@@ -145,8 +148,9 @@ impl Builder<'_> {
         self.warn_unused_groups();
         self.warn_shared_cookies();
         let listeners = self.listeners();
-        let (servers, upstreams) = (std::mem::take(&mut self.servers), std::mem::take(&mut self.upstreams));
-        Some(Plan { listeners, servers, upstreams, ..plan })
+        let (servers, tcps) = (std::mem::take(&mut self.servers), std::mem::take(&mut self.tcps));
+        let (upstreams, proxy_ssls) = (std::mem::take(&mut self.upstreams), std::mem::take(&mut self.proxy_ssls));
+        Some(Plan { listeners, servers, tcps, proxy_ssls, upstreams, ..plan })
     }
 
     fn error(&mut self, place: Place, message: impl Into<String>) {

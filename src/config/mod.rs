@@ -1,6 +1,7 @@
 //! From TOML text to a checked [`plan::Plan`]: `include` reads, `slips` and `file` give the text its form, `build` its meaning.
 //! With any error anywhere there is no plan.
 
+pub mod names;
 pub mod plan;
 pub mod template;
 

@@ -2,14 +2,18 @@
 //!
 //! Indices instead of references: a `Server` names its upstream by position, so a plan is plain data behind one `Arc`.
 
+use crate::config::names::Names;
+use crate::config::template::Template;
 use crate::proto::reason::Reason;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod ssl;
 mod upstream;
 
+pub use ssl::*;
 pub use upstream::*;
 
 /// Where a listener listens or a backend is reached.
@@ -44,6 +48,10 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     /// All `[[server]]` sections, in file order.
     pub servers: Vec<Server>,
+    /// All `[[tcp]]` sections, in file order.
+    pub tcps: Vec<Tcp>,
+    /// What locations and tcp sections ask of backends that speak TLS; equal ones are one.
+    pub proxy_ssls: Vec<ProxySsl>,
     /// Named groups first, then one for each address that a `proxy_pass` names directly.
     pub upstreams: Vec<Upstream>,
 }
@@ -58,6 +66,10 @@ pub struct Listener {
     /// One of several addresses of a name (`localhost`): if this machine lacks it (EADDRNOTAVAIL, EAFNOSUPPORT), the
     /// others suffice.
     pub optional: bool,
+    /// Connections begin with a TLS handshake (`listen ... ssl`).
+    pub ssl: bool,
+    /// Connections begin with a PROXY protocol header, before the handshake (`listen ... proxy_protocol`).
+    pub proxy_protocol: bool,
     /// What is done with the connections.
     pub service: Service,
 }
@@ -65,26 +77,31 @@ pub struct Listener {
 /// What a listener's connections get.
 #[derive(Debug, Clone)]
 pub enum Service {
-    /// Their requests are answered.
-    Http(Http),
-    /// Their bytes are passed on.
-    Tcp(Tcp),
-}
-
-/// The virtual servers of one address.
-#[derive(Debug, Clone)]
-pub struct Http {
-    /// Indices into `Plan::servers`, in file order.
-    pub servers: Vec<usize>,
-    /// The server for names nobody claims: `default_server`, else the first.
-    pub default_server: usize,
+    /// Their requests are answered by `Plan::servers`.
+    Http(Names),
+    /// Their bytes are passed on by `Plan::tcps`.
+    Tcp(Names),
 }
 
 /// One `[[tcp]]` section: each connection becomes one to a server of a group.
 #[derive(Debug, Clone)]
 pub struct Tcp {
+    /// Lower case; may be empty. Several sections of one address are told apart by the name that the client's TLS handshake has.
+    pub names: Vec<String>,
     /// Index into `Plan::upstreams`.
     pub upstream: usize,
+    /// TLS ends here: the bytes within are passed on. `None` on listeners without `ssl`.
+    pub ssl: Option<Ssl>,
+    /// The name is read from the client's handshake, which is passed on as it is.
+    pub ssl_preread: bool,
+    /// From a connection's first byte to the name.
+    pub preread_timeout: Duration,
+    /// Servers are spoken to by TLS: index into `Plan::proxy_ssls`.
+    pub proxy_ssl: Option<usize>,
+    /// Servers are told the client's address.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// Peers whose PROXY protocol header is believed (nginx's `set_real_ip_from`).
+    pub real_ip_from: Vec<ipnet::IpNet>,
     /// Connecting to one server.
     pub proxy_connect_timeout: Duration,
     /// With no byte either way; `None`: unlimited.
@@ -93,11 +110,29 @@ pub struct Tcp {
     pub retry: Retry,
 }
 
+/// Versions of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// One line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
 /// One virtual server.
 #[derive(Debug, Clone)]
 pub struct Server {
     /// Lower case, without port; may be empty.
     pub names: Vec<String>,
+    /// What is offered on listeners with `ssl`.
+    pub ssl: Option<Ssl>,
+    /// The value of Strict-Transport-Security, sent on connections with TLS.
+    pub hsts: Option<String>,
+    /// Where an ACME client puts its answers: GET /.well-known/acme-challenge/TOKEN is answered from the file of that path
+    /// beneath this folder, before anything else.
+    pub acme_webroot: Option<PathBuf>,
+    /// What every request gets that `acme_webroot` does not answer.
+    pub returns: Option<Return>,
     /// Longest prefix first, so that the first match is the best.
     pub locations: Vec<Location>,
     /// From the first byte of a request to the end of its head.
@@ -115,8 +150,11 @@ pub struct Server {
 pub struct Location {
     /// Starts with `/`.
     pub prefix: String,
-    /// Index into `Plan::upstreams`.
-    pub upstream: usize,
+    /// What they get.
+    pub action: Action,
+    /// Fields of requests to backends (`proxy_set_header`): name and value, which takes the place of what else would be sent; with
+    /// an empty value the field is left out.
+    pub set_headers: Arc<Vec<(String, Template)>>,
     /// Bytes; `None`: unlimited (`client_max_body_size = 0`).
     pub client_max_body_size: Option<u64>,
     /// Between two reads of a request body.
@@ -137,23 +175,54 @@ pub struct Location {
     pub retry: Arc<Retry>,
 }
 
+/// What requests of a location get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// A server's answer.
+    Proxy {
+        /// Index into `Plan::upstreams`.
+        upstream: usize,
+        /// By TLS: index into `Plan::proxy_ssls`.
+        ssl: Option<usize>,
+    },
+    /// An answer of our own.
+    Return(Return),
+}
+
+impl Action {
+    /// The group that is asked.
+    pub fn upstream(&self) -> Option<usize> {
+        match self {
+            Action::Proxy { upstream, .. } => Some(*upstream),
+            Action::Return(_) => None,
+        }
+    }
+}
+
+/// nginx's `return`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Return {
+    /// 200 to 599; 444: the connection is closed without a word.
+    pub status: u16,
+    /// Of a redirect (301, 302, 303, 307, 308) the URL, of others the body.
+    pub text: Option<Template>,
+}
+
 impl Plan {
-    /// The server for `host` (lower case, no port) on an HTTP listener: by exact name, else the default.
+    /// The server for `host` (lower case, no port) on an HTTP listener.
     pub fn server_for(&self, listener: usize, host: &str) -> &Server {
-        let servers = self.http(listener).servers.iter().map(|&server| &self.servers[server]);
-        let named = servers.into_iter().find(|server| server.names.iter().any(|name| name == host));
-        named.unwrap_or_else(|| self.default_server(listener))
+        &self.servers[self.names(listener).find(host)]
     }
 
     /// The server that speaks on an HTTP listener before a name is known.
     pub fn default_server(&self, listener: usize) -> &Server {
-        &self.servers[self.http(listener).default_server]
+        &self.servers[self.names(listener).default]
     }
 
-    fn http(&self, listener: usize) -> &Http {
+    /// The sections of a listener by name.
+    pub fn names(&self, listener: usize) -> &Names {
         match &self.listeners[listener].service {
-            Service::Http(http) => http,
-            Service::Tcp(_) => unreachable!("HTTP sessions are begun on HTTP listeners only"),
+            Service::Http(names) | Service::Tcp(names) => names,
         }
     }
 }

@@ -107,10 +107,11 @@ impl Settings {
     }
 
     /// A location with these values.
-    pub fn location(&self, prefix: String, upstream: usize) -> plan::Location {
+    pub fn location(&self, prefix: String, action: plan::Action) -> plan::Location {
         plan::Location {
             prefix,
-            upstream,
+            action,
+            set_headers: Arc::default(),
             client_max_body_size: (self.client_max_body_size > 0).then_some(self.client_max_body_size),
             client_body_timeout: self.client_body_timeout,
             send_timeout: self.send_timeout,
@@ -127,13 +128,29 @@ impl Settings {
     pub fn tcp(&self, upstream: usize, idle_timeout: Option<Duration>) -> plan::Tcp {
         // What concerns answers and methods is of requests only.
         let retry = plan::Retry { statuses: Vec::new(), methods: Vec::new(), ..(*self.retry).clone() };
-        plan::Tcp { upstream, proxy_connect_timeout: self.proxy_connect_timeout, idle_timeout, retry }
+        plan::Tcp {
+            names: Vec::new(),
+            upstream,
+            ssl: None,
+            ssl_preread: false,
+            preread_timeout: Duration::from_millis(limits::PREREAD_TIMEOUT_DEFAULT),
+            proxy_ssl: None,
+            proxy_protocol: None,
+            real_ip_from: self.real_ip_from.clone(),
+            proxy_connect_timeout: self.proxy_connect_timeout,
+            idle_timeout,
+            retry,
+        }
     }
 
     /// A server with these values.
     pub fn server(&self, names: Vec<String>, locations: Vec<plan::Location>) -> plan::Server {
         plan::Server {
             names,
+            ssl: None,
+            hsts: None,
+            acme_webroot: None,
+            returns: None,
             locations,
             client_header_timeout: self.client_header_timeout,
             keepalive_timeout: self.keepalive_timeout,

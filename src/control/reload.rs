@@ -108,7 +108,7 @@ mod tests {
         let shown: Vec<_> = new.listeners.iter().map(status::url).collect();
         assert_eq!(shown, ["tcp://127.0.0.1:2001", "tcp://127.0.0.1:2002", "tcp://127.0.0.1:5"]);
         let leads = |listener: &Listener| match &listener.service {
-            Service::Tcp(tcp) => new.upstreams[tcp.upstream].name.clone(),
+            Service::Tcp(names) => new.upstreams[new.tcps[names.default].upstream].name.clone(),
             Service::Http(_) => panic!("they are tcp"),
         };
         let to: Vec<_> = new.listeners.iter().map(leads).collect();

@@ -5,7 +5,7 @@ use super::tunnel::{self, Ended, Patience};
 use super::{Context, Open, ms};
 use crate::balance::Key;
 use crate::balance::hash::{StableHasher, stable_hash};
-use crate::config::plan::{Balance, Service, Tcp};
+use crate::config::plan::{Balance, Tcp};
 use crate::config::template::Part;
 use crate::limits::{RESET_FLUSH_MAX, TICK};
 use crate::log::Level;
@@ -22,11 +22,9 @@ pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: us
     let (open, client) = (Open::count(cx.clone(), listener), cx.reactor.adopt(descriptor));
     async move {
         let live = cx.live();
-        if let Service::Tcp(tcp) = &live.plan.listeners[listener].service {
-            cx.listener_stats(listener).requests.add(1);
-            cx.stats().requests.add(1);
-            session(&cx, client, &live, tcp).await;
-        }
+        cx.listener_stats(listener).requests.add(1);
+        cx.stats().requests.add(1);
+        session(&cx, client, &live, &live.plan.tcps[live.plan.names(listener).default]).await;
         drop(open);
     }
 }

@@ -3,7 +3,8 @@
 use super::{Builder, Listened, Section};
 use crate::config::address::{self, Target};
 use crate::config::file::{Many, Word};
-use crate::config::plan::{Address, Http, Listener, Service};
+use crate::config::names::Names;
+use crate::config::plan::{Address, Listener, Service};
 use crate::config::report::{Place, Report};
 use crate::config::resolve::reaches;
 use std::collections::HashMap;
@@ -99,28 +100,36 @@ impl Builder<'_> {
 
     fn made(&self, section: Section, listened: Listened) -> Made {
         let Listened { address, optional, default_server, place, .. } = listened;
+        let (index, given) = match section {
+            Section::Server(server) => (server, &self.servers[server].names),
+            Section::Tcp(tcp) => (tcp, &self.tcps[tcp].names),
+        };
+        let mut names = Names::new(index);
+        for name in given {
+            names.add(name, index);
+        }
         let service = match section {
-            Section::Server(server) => Service::Http(Http { servers: vec![server], default_server: server }),
-            Section::Tcp(tcp) => Service::Tcp(self.tcps[tcp].clone()),
+            Section::Server(_) => Service::Http(names),
+            Section::Tcp(_) => Service::Tcp(names),
         };
         let default = default_server.then(|| place.clone());
-        Made { listener: Listener { configured: address.clone(), address, optional, service }, place, default }
+        let (configured, ssl, proxy_protocol) = (address.clone(), false, false);
+        Made { listener: Listener { configured, address, optional, ssl, proxy_protocol, service }, place, default }
     }
 
     /// One more server on an address.
     fn share(&mut self, made: &mut Made, server: usize, listened: Listened) {
         let Listened { optional, default_server, place, .. } = listened;
         made.listener.optional &= optional;
-        let Service::Http(http) = &mut made.listener.service else { return };
+        let Service::Http(names) = &mut made.listener.service else { return };
         if default_server {
-            http.default_server = server;
+            names.default = server;
             if let Some(first) = made.default.replace(place.clone()) {
                 let report = Report::error(place.clone(), "there are two `default_server` for the same address");
                 self.reports.push(report.also(first, "the other one"));
             }
         }
-        self.warn_taken_names(http, server, place);
-        http.servers.push(server);
+        self.take_names(names, server, place);
     }
 
     /// The bytes of a connection go to one place only: a tcp section shares its address with nobody.
@@ -133,17 +142,18 @@ impl Builder<'_> {
     }
 
     /// Of two servers with one name on one address the first gets the requests, as nginx has it.
-    fn warn_taken_names(&mut self, http: &Http, server: usize, place: Place) {
-        let names = |server: usize| self.servers.get(server).map_or(&[][..], |server| &server.names);
-        let taken = |name: &String| http.servers.iter().any(|&other| names(other).contains(name));
-        let lost: Vec<String> = names(server).iter().filter(|name| taken(name)).cloned().collect();
-        let nameless = names(server).is_empty() && http.servers.iter().any(|&other| names(other).is_empty());
+    fn take_names(&mut self, names: &mut Names, server: usize, place: Place) {
+        let given = |server: usize| self.servers.get(server).map_or(&[][..], |server| &server.names);
+        let lost: Vec<String> = given(server).iter().filter(|name| !names.add(name, server)).cloned().collect();
+        let nameless =
+            given(server).is_empty() && names.sections.iter().any(|&other| other != server && given(other).is_empty());
+        names.add_section(server);
         for name in lost {
             let message =
                 format!("conflicting server name \"{name}\": an earlier server on this address gets its requests");
             self.reports.push(Report::warning(place.clone(), message));
         }
-        if nameless && http.default_server != server {
+        if nameless && names.default != server {
             let message = "another server on this address has no `server_name` either: this one gets no requests";
             self.reports.push(Report::warning(place, message));
         }
@@ -155,7 +165,7 @@ impl Builder<'_> {
         let (upstreams, what, moved): (Vec<usize>, _, _) = match listened.section {
             Section::Server(server) => {
                 let locations = self.servers[server].locations.iter();
-                (locations.map(|location| location.upstream).collect(), "server", "requests")
+                (locations.filter_map(|location| location.action.upstream()).collect(), "server", "requests")
             }
             Section::Tcp(tcp) => (vec![self.tcps[tcp].upstream], "listener", "connections"),
         };

@@ -57,6 +57,8 @@ impl Builder<'_> {
             resolver: file.resolver.as_ref().map_or_else(Default::default, |list| self.name_servers(list, *source)),
             listeners: Vec::new(),
             servers: Vec::new(),
+            tcps: Vec::new(),
+            proxy_ssls: Vec::new(),
             upstreams: Vec::new(),
         }
     }

@@ -3,6 +3,7 @@
 use super::{Builder, Section};
 use crate::config::address;
 use crate::config::file::{self, Many, Word};
+use crate::config::plan::Action;
 use crate::config::report::{Place, Report};
 use crate::config::settings::Settings;
 use toml::Spanned;
@@ -44,7 +45,7 @@ impl Builder<'_> {
                     0
                 }
             };
-            locations.push(settings.location(prefix.get_ref().clone(), upstream));
+            locations.push(settings.location(prefix.get_ref().clone(), Action::Proxy { upstream, ssl: None }));
         }
         locations.sort_by_key(|location| std::cmp::Reverse(location.prefix.len()));
         self.servers.push(settings.server(names, locations));

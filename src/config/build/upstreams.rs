@@ -140,7 +140,10 @@ impl Builder<'_> {
     /// One cookie for two groups of a site: a browser that uses both would lose its place in each all the time.
     pub(super) fn warn_shared_cookies(&mut self) {
         let mut said: BTreeSet<usize> = BTreeSet::new();
-        let upstream = |location: &Location| Some((location.upstream, self.upstreams.get(location.upstream)?));
+        let upstream = |location: &Location| {
+            let upstream = location.action.upstream()?;
+            Some((upstream, self.upstreams.get(upstream)?))
+        };
         for server in &self.servers {
             let used: Vec<_> = server.locations.iter().filter_map(upstream).collect();
             for (index, group) in &used {

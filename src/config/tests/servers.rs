@@ -180,7 +180,7 @@ fn listeners_are_shared() {
         .listeners
         .iter()
         .map(|l| match &l.service {
-            Service::Http(http) => (format!("{:?}", l.address), http.servers.clone(), http.default_server, l.optional),
+            Service::Http(http) => (format!("{:?}", l.address), http.sections.clone(), http.default, l.optional),
             Service::Tcp(_) => panic!("no tcp section was written"),
         })
         .collect();
@@ -195,9 +195,9 @@ fn listeners_are_shared() {
             row("Tcp(127.0.0.1:82)", &[0, 1], 0, false),
         ]
     );
-    assert_eq!(plan.server_for(0, "a.org").names, ["a.org"]);
-    assert_eq!(plan.server_for(0, "c.org").names, ["b.org"]);
-    assert_eq!(plan.server_for(0, "").names, ["_", ""]);
+    for (host, names) in [("a.org", &["a.org"][..]), ("c.org", &["b.org"]), ("", &["_", ""])] {
+        assert_eq!(plan.server_for(0, host).names, names);
+    }
 }
 
 #[test]

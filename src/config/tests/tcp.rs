@@ -202,13 +202,16 @@ fn tcp_sections_become_listeners() {
     assert_eq!(warnings(text), [""; 0]);
     let plan = plan(text);
     let row = |l: &crate::config::plan::Listener| match &l.service {
-        Service::Tcp(tcp) => (
-            format!("{:?}", l.address),
-            l.optional,
-            plan.upstreams[tcp.upstream].name.clone(),
-            tcp.proxy_connect_timeout.as_secs(),
-            tcp.idle_timeout.map(|timeout| timeout.as_secs()),
-        ),
+        Service::Tcp(names) => {
+            let tcp = &plan.tcps[names.default];
+            (
+                format!("{:?}", l.address),
+                l.optional,
+                plan.upstreams[tcp.upstream].name.clone(),
+                tcp.proxy_connect_timeout.as_secs(),
+                tcp.idle_timeout.map(|timeout| timeout.as_secs()),
+            )
+        }
         Service::Http(_) => panic!("no server was written"),
     };
     let expected = |address: &str, optional, upstream: &str, connect, idle| {
@@ -274,10 +277,7 @@ fn what_only_requests_have_is_refused_where_it_stands() {
 fn the_next_server_is_tried_or_not() {
     let retry = |top: &str, section: &str| {
         let text = format!("{top}\n[[tcp]]\nlisten = 5432\nproxy_pass = \"127.0.0.1:1\"\n{section}\n");
-        match &plan(&text).listeners[0].service {
-            Service::Tcp(tcp) => tcp.retry.clone(),
-            Service::Http(_) => panic!("no server was written"),
-        }
+        plan(&text).tcps[0].retry.clone()
     };
     assert_eq!(retry("", ""), crate::config::plan::Retry::default());
     let off = retry("", "proxy_next_upstream = \"off\"");

@@ -1,22 +1,18 @@
 use super::*;
-use crate::config::plan::{Balance, Http, Peer, Plan, Resolver, Retry, Tcp, Upstream};
+use crate::config::names::Names;
+use crate::config::plan::{Balance, Peer, Plan, Resolver, Upstream};
 use std::time::Duration;
 
 fn http() -> Service {
-    Service::Http(Http { servers: vec![], default_server: 0 })
+    Service::Http(Names::default())
 }
 
 fn tcp() -> Service {
-    Service::Tcp(Tcp {
-        upstream: 0,
-        proxy_connect_timeout: Duration::from_secs(1),
-        idle_timeout: None,
-        retry: Retry::default(),
-    })
+    Service::Tcp(Names::default())
 }
 
 fn listener(address: Address, service: Service) -> Listener {
-    Listener { configured: address.clone(), address, optional: false, service }
+    Listener { configured: address.clone(), address, optional: false, ssl: false, proxy_protocol: false, service }
 }
 
 fn plan() -> Plan {
@@ -38,6 +34,8 @@ fn plan() -> Plan {
             listener(Address::Tcp("127.0.0.1:5432".parse().unwrap()), tcp()),
         ],
         servers: vec![],
+        tcps: vec![],
+        proxy_ssls: vec![],
         upstreams: vec![
             upstream("one", Balance::RoundRobin, vec![peer("a", 1), peer("b", 2)]),
             upstream("two", Balance::LeastConn, vec![peer("c", 1)]),

@@ -90,10 +90,9 @@ async fn attempts<D: Driver>(
 ) -> Next {
     let mut prepared = Some((out, len));
     let location = request.location;
-    let mut tries = Tries::new(client.cx, live, location.upstream, request.key, &location.retry);
-    if client.cx.upstreams.is_crowded(live, request.location.upstream) {
-        let detail =
-            format!(", {} holds its share of all exchanges", live.plan.upstreams[request.location.upstream].name);
+    let mut tries = Tries::new(client.cx, live, request.upstream, request.key, &location.retry);
+    if client.cx.upstreams.is_crowded(live, request.upstream) {
+        let detail = format!(", {} holds its share of all exchanges", live.plan.upstreams[request.upstream].name);
         return give_up(client, request, (Reason::Overloaded, detail), false).await;
     }
     while let Some(picked) = tries.next(client.cx, &client.socket, &client.timer).await {

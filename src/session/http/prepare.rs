@@ -4,7 +4,7 @@ use super::client::Client;
 use super::variables::Source;
 use crate::balance::Key;
 use crate::balance::hash::stable_hash;
-use crate::config::plan::{Balance, Location, Retry, Server, Sticky};
+use crate::config::plan::{Action, Balance, Location, Retry, Server, Sticky};
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::proto::request::{self, FieldSlots, RequestFacts};
@@ -23,6 +23,8 @@ pub(super) struct Request<'a> {
     pub(super) head: usize,
     pub(super) server: &'a Server,
     pub(super) location: &'a Location,
+    /// Index into `Plan::upstreams`.
+    pub(super) upstream: usize,
     /// It may be sent to another server although one may have seen it.
     pub(super) repeatable: bool,
     /// What `hash`, `ip_hash` and cookies go by.
@@ -59,7 +61,8 @@ pub(super) fn prepare<'a, D: Driver>(
     {
         return Err(refusal(Reason::BodyTooLarge));
     }
-    let upstream = &plan.upstreams[location.upstream];
+    let Action::Proxy { upstream: group, .. } = location.action else { return Err(refusal(Reason::NoLocation)) };
+    let upstream = &plan.upstreams[group];
     let behind_proxies = real_address(client, server, &parsed);
     let real_ip = behind_proxies.map(|address| address.to_string());
     let client_ip = real_ip.as_deref().unwrap_or(&client.ip);
@@ -85,11 +88,12 @@ pub(super) fn prepare<'a, D: Driver>(
     let hash = if is_keyless { client.cx.reactor.random() } else { hash };
     let sticky = upstream.sticky.as_ref();
     let named = sticky.and_then(|sticky| {
-        let group = live.groups[location.upstream].group();
+        let group = live.groups[group].group();
         sticky::identities(parsed.fields, &sticky.name).find(|&identity| group.has(identity))
     });
     let (key, splice_min) = (Key { hash, named, precious: !repeatable }, plan.splice_min);
-    let request = Request { facts, head: parsed.len, server, location, repeatable, key, sticky, splice_min };
+    let request =
+        Request { facts, head: parsed.len, server, location, upstream: group, repeatable, key, sticky, splice_min };
     Ok(Some((request, len)))
 }
 
