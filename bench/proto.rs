@@ -60,6 +60,7 @@ fn carry_request(head: &[u8], out: &mut [u8]) -> (RequestFacts, usize) {
         scheme: "http",
         trusted: false,
         fallback_host: "backend",
+        set: None,
     };
     let mut writer = Writer::new(out);
     rewrite::write_request(&mut writer, &parsed, &facts, &route, &forwarding);
@@ -97,7 +98,15 @@ fn responses(c: &mut Criterion) {
             let parsed = response::parse(black_box(RESPONSE), &mut slots).expect("well formed").expect("whole");
             let facts = parsed.inspect(&asked).expect("well formed");
             let mut writer = Writer::new(&mut out);
-            rewrite::write_response(&mut writer, &parsed, &facts, &asked, facts.framing_to_client(&asked), false, None);
+            rewrite::write_response(
+                &mut writer,
+                &parsed,
+                &facts,
+                &asked,
+                facts.framing_to_client(&asked),
+                false,
+                rewrite::Added::default(),
+            );
             black_box(writer.finish())
         })
     });

@@ -5,10 +5,13 @@
 //! | room | what it does | may use |
 //! |---|---|---|
 //! | [`cli`] | one file per subcommand; every message that a person reads | all |
-//! | [`control`] | the control plane, one thread on tokio-uring: signals, reload, drain, checks, names, admin socket | worker, config, balance, stats, log |
-//! | [`worker`] | one core: owns ring, listeners, pools, counters; accepts, drains | session, upstream, ring, config, balance, stats, log |
-//! | [`session`] | what happens on a connection: the HTTP exchange, bodies, TCP passthrough, tunnels | upstream, ring, proto, config, balance, stats, log |
-//! | [`upstream`] | a worker's connections to the backends: pools, connecting, counting | ring, proto, config, balance, stats |
+//! | [`control`] | the control plane, one thread on tokio-uring: signals, reload, drain, checks, names, admin socket | worker, site, tls, config, balance, stats, log |
+//! | [`worker`] | one core: owns ring, listeners, pools, counters; accepts, drains | session, upstream, site, ring, config, balance, stats, log |
+//! | [`session`] | what happens on a connection: the HTTP exchange, bodies, TCP passthrough, tunnels | handlers, upstream, tls, ring, proto, config, balance, stats, log |
+//! | [`handlers`] | what is answered without a backend: ACME challenges from files, read by a thread of their own | limits |
+//! | [`upstream`] | a worker's connections to the backends: pools, connecting, counting | site, tls, ring, proto, config, balance, stats |
+//! | [`site`] | everything that runs as one value: plan, groups, TLS terms | tls, balance, config |
+//! | [`tls`] | certificates and their files, what is offered and asked, who a client is, encrypted streams over sockets | ring, config, proto, limits |
 //! | [`ring`] | the kernel's room, the only one with `unsafe`: driver, op slots, buffers, timers, executor, sockets | limits |
 //! | [`proto`] | HTTP/1.1 without I/O: heads, framing, bodies, rewriting | limits |
 //! | [`balance`] | who gets it: one policy per file, one `pick`; health; sharded counters | config's plan, proto's reasons, stats, limits |
@@ -35,11 +38,14 @@ pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod handlers;
 pub mod limits;
 pub mod log;
 pub mod proto;
 pub mod ring;
 pub mod session;
+pub mod site;
 pub mod stats;
+pub mod tls;
 pub mod upstream;
 pub mod worker;

@@ -21,6 +21,8 @@ pub const CHUNK_LINE_MAX: usize = 256;
 pub const CHUNK_OVERHEAD_ALLOWANCE: u64 = 16 * 1024;
 /// Framing bytes allowed per data byte: one-byte chunks cost 5 ("1\r\n" and "\r\n").
 pub const CHUNK_OVERHEAD_FACTOR: u64 = 16;
+/// Bytes of a request target that a page of ours repeats as a link; each may become six in HTML.
+pub const PAGE_URI_MAX: usize = 1024;
 /// Empty lines tolerated before a request line (RFC 9112 2.2 asks for at least one).
 pub const EMPTY_LINES_MAX: usize = 4;
 /// Bytes of a host name in Host or the target (RFC 1035: 253, and a port).
@@ -28,6 +30,25 @@ pub const HOST_MAX: usize = 261;
 /// Options in the Connection fields of one head; more is a bad field. Each is compared with each field's name, and no
 /// honest peer names more than a handful.
 pub const CONNECTION_OPTIONS_MAX: usize = 32;
+
+// ---- Before a request: TLS and the PROXY protocol ----------------------------------------------------------------------
+
+/// Bytes of a TLS record's header.
+pub const TLS_RECORD_HEADER: usize = 5;
+/// Bytes in one TLS record (RFC 5246 6.2.3: 2^14 and what encryption adds; a plain one has less).
+pub const TLS_RECORD_MAX: usize = (1 << 14) + 256;
+/// Bytes of a ClientHello with its header. Chrome's, with keys against quantum computers and encrypted names, has less than 3 KiB.
+pub const CLIENT_HELLO_MAX: usize = 16 * 1024;
+/// Records of a ClientHello. Those who cut it up to get past censors use a handful.
+pub const CLIENT_HELLO_RECORDS_MAX: usize = 64;
+/// Bytes within which a ClientHello ends, with its records' headers.
+pub const CLIENT_HELLO_WIRE_MAX: usize = CLIENT_HELLO_MAX + CLIENT_HELLO_RECORDS_MAX * TLS_RECORD_HEADER;
+/// Protocols in a ClientHello's ALPN that are looked at; browsers name two or three.
+pub const CLIENT_HELLO_ALPN_MAX: usize = 16;
+/// Bytes of a PROXY protocol header of version 1, CRLF included: its own text says so.
+pub const PROXY_V1_MAX: usize = 107;
+/// Bytes of one of version 2. Addresses need 52; the rest are extensions, of which a client's certificate may be one.
+pub const PROXY_V2_MAX: usize = 16 + 2048;
 
 // ---- Buffers -----------------------------------------------------------------------------------------------------------
 
@@ -59,6 +80,19 @@ pub const SSL_HANDSHAKE_TIMEOUT_DEFAULT: u64 = 60_000;
 /// Milliseconds for which a TLS session may be resumed: nginx's `ssl_session_timeout` is five minutes, which sends most visitors of
 /// a site through a whole handshake again; OpenSSL's two hours are RFC 8446's order of magnitude for a ticket.
 pub const SSL_SESSION_TIMEOUT_DEFAULT: u64 = 2 * 60 * 60 * 1000;
+
+/// Bytes that each buffer has behind its usual ones for what TLS adds when they are encrypted: 29 for each of the five records of a
+/// large one (RFC 5246 6.2.3.3: header 5, nonce 8, tag 16), and small messages that go before them (alerts, new keys).
+pub const TLS_ROOM: usize = 512;
+/// Bytes of TLS records that are received at a time, at least: the largest record fits. RFC 8446 5.2 allows 2^14 and 256 more, RFC 5246
+/// 6.2.3 2^14 and 2,048; and the header.
+pub const TLS_READ_MIN: usize = 16 * 1024 + 2048 + 5;
+/// Bytes of received TLS records that are looked at together: a handshake message may have 64 KiB (rustls' bound), plus a record.
+pub const TLS_SCRATCH: usize = 96 * 1024;
+/// Records in a row that bring no data and do not end the handshake; more is an attack (empty records, key updates).
+pub const TLS_BARREN_MAX: u32 = 64;
+/// Seconds for which `hsts` may speak: ten years.
+pub const HSTS_MAX: u64 = 10 * 365 * 86_400;
 
 /// Bytes of idle buffers from which on they are given back: what is less may be wanted again in a moment.
 pub const TRIM_WORTH: usize = 1024 * 1024;
@@ -160,6 +194,14 @@ pub const LATENCY_RAISE_MAX: u32 = 2;
 pub const FORWARDED_HOPS_MAX: usize = 32;
 /// Bytes of a sticky cookie's name and attributes: Set-Cookie must fit behind a full head.
 pub const STICKY_COOKIE_MAX: usize = 1024;
+/// Bytes of Strict-Transport-Security's value, which must fit behind a full head too.
+pub const HSTS_BYTES_MAX: usize = 256;
+/// Bytes of an ACME challenge's answer: a token and a thumbprint, some 90.
+pub const ACME_ANSWER_MAX: u64 = 4096;
+/// Bytes of an ACME token; they have 43.
+pub const ACME_TOKEN_MAX: usize = 128;
+/// ACME challenges of one worker that wait to be read; further ones are 503.
+pub const ACME_QUEUE_MAX: usize = 64;
 /// Passed checks in a row until a server counts as up. HAProxy: 2; nginx Plus: 1.
 pub const CHECK_RISE_DEFAULT: u32 = 2;
 /// Failed checks in a row until it counts as down. HAProxy: 3; nginx Plus: 1, which one slow answer reaches.
@@ -189,6 +231,38 @@ pub const TURN_BUDGET: usize = 256 * 1024;
 pub const INTERIM_MAX: u32 = 64;
 /// Bytes read and thrown away after a final answer, so that it is not destroyed by a reset (nginx lingering_close).
 pub const LINGER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+// ---- TLS ---------------------------------------------------------------------------------------------------------------
+
+/// Bytes of a file with certificates, a key or revocations. All of Mozilla's authorities together are 220 KiB; revocation lists grow
+/// to some megabytes.
+pub const PEM_FILE_MAX: u64 = 32 * 1024 * 1024;
+/// Tickets that a client gets after a TLS 1.3 handshake. Each serves once, and browsers open several connections at a time; OpenSSL
+/// sends as many.
+pub const TLS13_TICKETS: usize = 2;
+/// Bytes of a session that become a ticket; a ClientHello with it stays far below `CLIENT_HELLO_MAX`.
+pub const TICKET_MAX: usize = 8 * 1024;
+/// Seconds after which rustls has forgotten the key of a ticket, whatever is configured.
+pub const TICKET_KEYS_LIFETIME: u64 = 43_200;
+/// Seconds for which a ticket may count at most (RFC 8446 4.6.1: seven days).
+pub const TICKET_LIFETIME_MAX: u64 = 604_800;
+/// Sessions with backends that are remembered, by the name of the server.
+pub const BACKEND_SESSIONS_MAX: usize = 256;
+/// Days before its end from which a certificate is said to expire soon, and those from which it is urgent. certbot renews thirty days
+/// before, so that something has failed for two weeks by then.
+pub const EXPIRY_WARNING_DAYS: i64 = 14;
+/// See `EXPIRY_WARNING_DAYS`.
+pub const EXPIRY_URGENT_DAYS: i64 = 3;
+/// Milliseconds between two looks at the files of certificates: renewed ones are to be seen within seconds.
+pub const CERTIFICATES_INTERVAL: u64 = 1_000;
+/// Milliseconds for which a pair that does not match may be one that is being written.
+pub const CERTIFICATES_HALF_WRITTEN: u64 = 5_000;
+/// Milliseconds until a pair that cannot be used is looked into again though its files are the same: time alone may make it good.
+pub const CERTIFICATES_RETRY: u64 = 60_000;
+/// Seconds after its last change from which a file's times tell of the next one: file systems count in ticks, some in seconds.
+pub const STAMP_SETTLED: i64 = 3;
+/// Seconds after which it is said once more that a certificate expires.
+pub const EXPIRY_REMINDER: i64 = 86_400;
 
 // ---- Time, in milliseconds ---------------------------------------------------------------------------------------------
 
@@ -279,6 +353,9 @@ pub const LINGER_TIMEOUT: u64 = 30_000;
 pub const BUFFER_WAIT_MAX: u64 = 10_000;
 /// A closed socket's last bytes may take this long to leave.
 pub const CLOSE_FLUSH_MAX: u64 = 30_000;
+/// Milliseconds without a byte taken after which a tunnel ends of which one side is gone: the other side may be slow with what it has
+/// to take, but it may also wait for ever for somebody to read what it said.
+pub const ORPHAN_MAX: u64 = 60_000;
 /// Before a reset is passed on, what was sent to the other side may take this long to be acknowledged.
 pub const RESET_FLUSH_MAX: u64 = 5_000;
 /// Pauses before a port that is in use is tried again, and how many: when a ringgate was killed (SIGKILL), the kernel lets go of its
@@ -350,15 +427,24 @@ pub const UNIX_PATH_MAX: usize = 107;
 pub const CONFIG_FILE_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(BUFFER_SMALL >= HEAD_MAX + HEAD_GROWTH_MAX, "a rewritten head fits one buffer");
+const _: () = assert!(BUFFER_SMALL > 2 * 6 * (PAGE_URI_MAX + HOST_MAX) + 1024, "a page with a link fits one buffer");
+const _: () = assert!(BUFFER_SMALL > ACME_ANSWER_MAX as usize + 1024, "an ACME answer fits one buffer");
 const _: () = assert!(TARGET_MAX + 512 < HEAD_MAX, "a request line within its limit leaves room for fields");
 const _: () = assert!(BUFFER_SMALL > CHUNK_HEADROOM + CHUNK_TAILROOM + TRAILERS_MAX, "body data can always move");
+const _: () = assert!(BUFFER_SMALL >= CLIENT_HELLO_WIRE_MAX, "a ClientHello fits one buffer");
+const _: () = assert!(BUFFER_SMALL >= PROXY_V2_MAX, "a PROXY protocol header fits one buffer");
 const _: () = assert!(BUFFERS_SMALL_MAX >= EXCHANGE_BUFFERS, "one exchange can always run");
 const _: () =
     assert!(SERVERS_MAX <= u16::MAX as usize && SERVERS_MAX <= CYCLE_MAX, "every server has a place in a cycle");
-const _: () = assert!(STICKY_COOKIE_MAX + 512 < HEAD_GROWTH_MAX, "a cookie and our own fields fit behind a full head");
+const _: () = assert!(
+    STICKY_COOKIE_MAX + HSTS_BYTES_MAX + 512 < HEAD_GROWTH_MAX,
+    "a cookie and our fields fit behind a full head"
+);
 const _: () = assert!(SERVERS_MAX * MAGLEV_SLOTS_MIN <= MAGLEV_SIZES[1], "every server has its slots");
 const _: () = assert!(DRAIN_GRACE < SHUTDOWN_TIMEOUT_DEFAULT, "idle connections go before the end");
 const _: () = assert!(DNS_ADDRESSES_MAX <= SERVERS_MAX, "one name fits into a group");
 const _: () = assert!(DNS_TTL_MIN <= DNS_TTL_MAX && DNS_RETRY_MIN <= DNS_RETRY_MAX, "bounds in order");
 const _: () = assert!(CQ_ENTRIES as usize > COMPLETIONS_PER_TURN, "a turn's completions fit");
 const _: () = assert!(PROXY_KEEPALIVE_TIMEOUT_DEFAULT < 60_000, "we close before the servers do");
+const _: () = assert!(BUFFER_SMALL >= CLIENT_HELLO_WIRE_MAX, "a ClientHello fits one buffer");
+const _: () = assert!(BUFFER_SMALL >= PROXY_V2_MAX, "a PROXY protocol header fits one buffer");

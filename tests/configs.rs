@@ -1,6 +1,6 @@
 //! Every example in `configs/` loads without a word, and says what its comments claim.
 
-use ringgate::config::plan::{Address, Balance, CheckKind, Plan, Service};
+use ringgate::config::plan::{Address, Balance, CheckKind, Plan, ProxyProtocol, Service, VerifyClient};
 use ringgate::config::{Loaded, load, load_str};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -166,6 +166,68 @@ fn the_defaults_are_the_documented_ones() {
                 [[tcp]]\nlisten = 5432\nproxy_pass = \"backend\"\n";
     let plan = load_str("defaults.toml", text).unwrap().plan;
     assert_eq!(format!("{plan:#?}"), format!("{:#?}", example("timeouts-and-limits.toml")));
+}
+
+/// Settings of TLS show in a plan only where TLS is spoken.
+#[test]
+fn so_are_those_of_tls() {
+    let tls = "[[server]]\nlisten = \"8443 ssl\"\nssl_certificate = \"a\"\nssl_certificate_key = \"b\"\n\
+               location.\"/\".proxy_pass = \"https://127.0.0.1:3002\"\n";
+    let written = std::fs::read_to_string(directory().join("timeouts-and-limits.toml")).unwrap();
+    let said = |text: &str| {
+        let plan = load_str("defaults.toml", text).unwrap_or_else(|errors| panic!("{errors}")).plan;
+        let server = plan.servers.last().unwrap();
+        format!("{:#?} {:#?} {:#?}", server.ssl.as_ref().unwrap(), server.locations[0].set_headers, plan.proxy_ssls)
+    };
+    assert_eq!(said(tls), said(&format!("{written}\n{tls}")));
+}
+
+#[test]
+fn names_choose_certificates_as_the_comments_say() {
+    let plan = example("https.toml");
+    assert_eq!(plan.listeners.iter().map(|listener| listener.ssl).collect::<Vec<_>>(), [false, true]);
+    let chosen = |host| plan.server_for(1, host).ssl.as_ref().unwrap().certificates.len();
+    assert_eq!(["www.example.org", "a.apps.example.org", "elsewhere"].map(chosen), [1, 2, 0]);
+    assert!(plan.default_server(1).ssl.as_ref().unwrap().reject);
+    assert_eq!(plan.server_for(1, "example.org").hsts.as_deref(), Some("max-age=31536000"));
+    assert_eq!(plan.servers[0].acme_webroot.as_deref(), Some(Path::new("/var/www/certbot")));
+    assert_eq!(plan.servers[0].returns.as_ref().map(|returns| returns.status), Some(301));
+
+    let plan = example("mutual-tls.toml");
+    let client = plan.servers[0].ssl.as_ref().unwrap().client.as_ref().expect("clients show certificates");
+    assert!(client.verify == VerifyClient::On && client.authorities.is_some() && client.revoked.is_some());
+    assert!(client.names_sent, "by ssl_client_certificate");
+    let said = &plan.servers[0].locations[0].set_headers;
+    let said: Vec<_> = said.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    assert_eq!(said, ["X-Client-Verify $ssl_client_verify", "X-Client-DN $ssl_client_s_dn"]);
+}
+
+#[test]
+fn tcp_sections_and_servers_behind_speak_tls_as_the_comments_say() {
+    let plan = example("sni-routing.toml");
+    assert_eq!(plan.listeners.iter().map(|listener| listener.ssl).collect::<Vec<_>>(), [false, true]);
+    let led = |host| names(&plan, plan.tcps[plan.names(0).find(host)].upstream)[0].to_string();
+    assert_eq!(led("mail.example.org"), "127.0.0.1:9001");
+    assert_eq!(led("a.mail.example.org"), "127.0.0.1:9001");
+    assert_eq!(led("example.org"), "127.0.0.1:9002");
+    assert_eq!(plan.tcps[2].ssl.as_ref().unwrap().alpn, ["imap"]);
+
+    let plan = example("https-backends.toml");
+    let asked: Vec<_> = plan.proxy_ssls.iter().map(|asked| (asked.verify, asked.name.as_deref())).collect();
+    let names = ["app.internal", "partner.example.org", "cache.internal"];
+    assert_eq!(asked, names.map(|name| (true, Some(name))));
+    let files: Vec<_> =
+        plan.proxy_ssls.iter().map(|asked| (asked.certificate.is_some(), asked.trusted.is_some())).collect();
+    assert_eq!(files, [(true, true), (false, false), (false, false)]);
+    let by: Vec<_> = plan.servers[0].locations.iter().map(|location| location.action.ssl()).collect();
+    assert_eq!((by, plan.tcps[0].proxy_ssl), (vec![Some(1), Some(0)], Some(2)), "the longer prefix first");
+    let check = plan.upstreams[0].health_check.as_ref().expect("a check");
+    assert!(matches!(check.kind, CheckKind::Http { ssl: Some(0), .. }), "as traffic: {:?}", check.kind);
+
+    let plan = example("proxy-protocol.toml");
+    let headers: Vec<_> = plan.listeners.iter().map(|listener| listener.proxy_protocol).collect();
+    assert_eq!(headers, [true, false]);
+    assert_eq!(plan.tcps[0].proxy_protocol, Some(ProxyProtocol::V1));
 }
 
 #[test]

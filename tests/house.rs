@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room, and what it may use besides itself: a room, or a part of one. `cli` may use everything.
-const MAY_USE: [(&str, &[&str]); 11] = [
-    ("control", &["worker", "stats", "log", "config", "proto", "balance", "limits"]),
-    ("worker", &["session", "upstream", "ring", "proto", "balance", "config", "stats", "log", "limits"]),
-    ("session", &["upstream", "ring", "proto", "balance", "config", "stats", "log", "limits"]),
-    ("upstream", &["ring", "balance", "config", "proto", "stats", "limits"]),
+const MAY_USE: [(&str, &[&str]); 14] = [
+    ("control", &["worker", "site", "tls", "stats", "log", "config", "proto", "balance", "limits"]),
+    ("worker", &["site", "tls", "session", "upstream", "ring", "proto", "balance", "config", "stats", "log", "limits"]),
+    ("session", &["handlers", "tls", "upstream", "ring", "proto", "balance", "config", "stats", "log", "limits"]),
+    ("handlers", &["limits"]),
+    ("upstream", &["site", "tls", "ring", "balance", "config", "proto", "stats", "limits"]),
+    ("site", &["tls", "balance", "config"]),
+    ("tls", &["ring", "proto", "config", "limits"]),
     ("ring", &["limits"]),
     ("proto", &["limits"]),
     ("balance", &["config::plan", "proto::reason", "stats", "limits"]),

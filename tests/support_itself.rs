@@ -2,10 +2,13 @@
 
 mod support;
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
+use support::certificates::Authority;
 use support::message::Reader;
 use support::payload::{Payload, Sum};
+use support::tls::{Wish, server_config};
 use support::{Backend, Client, End, Message, backend, wait_until};
 
 #[test]
@@ -112,4 +115,58 @@ fn the_pieces_do_not_matter() {
     sum.add(&whole);
     assert_eq!(sum.hex(), Payload::sha256(7, 1000));
     assert_ne!(whole, Payload::bytes(8, 1000));
+}
+
+/// Client and backend over TLS: both at once, the end said and not said, sessions resumed, names and certificates checked.
+#[test]
+fn tls_is_seen_as_it_is() {
+    let authority = Authority::new("root").intermediate("below");
+    let pair = authority.server(&["one.test", "127.0.0.1"]);
+    let echo = Backend::secure(server_config(&pair.identity, None), |conn| {
+        assert_eq!(conn.tls().and_then(|tls| tls.asked_name()), None, "before the handshake");
+        let mut out = conn.writer();
+        loop {
+            match conn.some() {
+                bytes if bytes.is_empty() => return,
+                bytes if bytes == b"cut" => return conn.tls().expect("it is one").leave_silently(),
+                bytes => out.write_all(&bytes).expect("the client reads"),
+            }
+        }
+    });
+    let root = Authority::new("root");
+    for version in rustls::ALL_VERSIONS {
+        let wish = Wish { versions: &[version], ..Wish::default() };
+        let config = Arc::new(wish.config());
+        let mut client = Client::secure(echo.place(), &config, "one.test");
+        assert_eq!(client.tls().version(), format!("{:?}", version.version));
+        assert!(!client.tls().is_resumed());
+        const LENGTH: u64 = 20_000_000;
+        let mut out = client.writer();
+        let writing =
+            std::thread::spawn(move || io::copy(&mut Payload::new(1, LENGTH), &mut out).expect("it takes all"));
+        let mut sum = Sum::default();
+        client.reader.exactly(LENGTH, &mut |piece| sum.add(piece)).expect("all comes back");
+        assert_eq!((sum.hex(), writing.join().expect("no panic")), (Payload::sha256(1, LENGTH), LENGTH));
+        // Full records, which a reader gets in pieces.
+        let large = Payload::bytes(2, 3_000_000);
+        let mut out = client.writer();
+        let writing = std::thread::spawn({
+            let large = large.clone();
+            move || out.write_all(&large).expect("it takes all")
+        });
+        assert!(client.read_exactly(large.len()) == large, "{version:?}");
+        writing.join().expect("no panic");
+        client.finish();
+        client.expect_fin();
+        let mut client = Client::secure(echo.place(), &config, "one.test");
+        assert!(client.tls().is_resumed(), "{version:?}");
+        client.send("cut");
+        assert_eq!(client.read_to_end(), (Vec::new(), End::Cut));
+        let stranger = Arc::new(Wish { trusted: Some(&root.pem()), ..wish }.config());
+        let refused = Client::try_secure(echo.place(), &stranger, "one.test").err().expect("it trusts another root");
+        assert!(
+            refused.to_string().contains("UnknownIssuer") || refused.to_string().contains("BadSignature"),
+            "{refused}"
+        );
+    }
 }

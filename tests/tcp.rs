@@ -274,3 +274,35 @@ fn a_side_that_ends_and_then_vanishes_takes_the_session_along() {
         ringgate.expect_clean(&before);
     }
 }
+
+/// A client that has said its last word and does not read made a worker spin: every poll for POLLOUT answered at once that the peer had
+/// ended, on the copied and on the spliced way alike.
+#[test]
+fn waiting_for_a_client_that_ended_and_does_not_read_is_no_work() {
+    for splice_min in ["\"off\"", "\"16k\""] {
+        let (place, thread) = backend(1, |mut stream| {
+            let block = [7; 65_536];
+            while stream.write_all(&block).is_ok() {}
+        });
+        let text = "[[tcp]]\nlisten = \"127.0.0.1:0\"\nproxy_pass = \"db\"\n";
+        let top = format!("splice_min = {splice_min}");
+        let ringgate = Setup::new().top(&top).upstream("db", &[&place], text).start();
+        let client = connect(&ringgate);
+        client.shutdown(Shutdown::Write).expect("FIN");
+        // The stream fills every buffer on its way, and stands.
+        let moved = || spliced(&ringgate);
+        let mut before = moved();
+        wait_until("the stream stands", || {
+            std::thread::sleep(Duration::from_millis(200));
+            std::mem::replace(&mut before, moved()) == moved() && before != (0, 0)
+        });
+        let turns = || ringgate.status().total("turns");
+        let begun = turns();
+        std::thread::sleep(Duration::from_secs(1)); // the time that is looked at
+        let count = turns() - begun;
+        // Some 30,000 when it spun; timers and the status itself take a few dozen.
+        assert!(count < 3000, "{count} turns in a second, splice_min = {splice_min}");
+        drop(client);
+        thread.join().expect("the backend ends, too");
+    }
+}

@@ -6,7 +6,7 @@ use ringgate::limits::{BUFFER_SMALL, FIELDS_MAX, HEAD_MAX};
 use ringgate::proto::framing::Framing;
 use ringgate::proto::request::{FieldSlots, RequestFacts, Version};
 use ringgate::proto::response::parse;
-use ringgate::proto::rewrite::{write_interim, write_response, write_switching};
+use ringgate::proto::rewrite::{Added, write_interim, write_response, write_switching};
 use ringgate::proto::writer::Writer;
 
 /// More fields than we ever add.
@@ -32,9 +32,9 @@ fuzz_target!(|bytes: &[u8]| {
     let mut buf = vec![0; BUFFER_SMALL];
     let mut w = Writer::new(&mut buf);
     match facts.status {
-        101 => write_switching(&mut w, &response),
+        101 => write_switching(&mut w, &response, None),
         100..200 => write_interim(&mut w, &response),
-        _ => write_response(&mut w, &response, &facts, &request, framing, close, None),
+        _ => write_response(&mut w, &response, &facts, &request, framing, close, Added::default()),
     }
     let len = w.finish().expect("a rewritten head fits");
 

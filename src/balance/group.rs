@@ -43,6 +43,15 @@ impl Entry {
         self.member.addresses.iter().map(address_text)
     }
 
+    /// As configured, without port: a name, an address, or empty for unix sockets.
+    pub fn host(&self) -> String {
+        match (&self.peer.host, self.member.addresses.first()) {
+            (Some(host), _) => host.name.clone(),
+            (None, Some(Address::Tcp(address))) => address.ip().to_string(),
+            _ => String::new(),
+        }
+    }
+
     /// For people: the configured name, and the address where that does not say it.
     pub fn shown(&self) -> String {
         match &*self.addresses().collect::<Vec<_>>() {
@@ -241,27 +250,6 @@ fn take_over(before: &Entry, peer: &Peer, checks_alike: bool) {
     let mut overridden = member.overridden();
     if before.peer.weight != peer.weight && overridden.weight.take().is_some() {
         member.set_override(overridden);
-    }
-}
-
-/// The reload's whole result: the plan and the groups that it names, in its order.
-#[derive(Debug)]
-pub struct Site {
-    /// What is configured, with the addresses really bound.
-    pub plan: Arc<crate::config::plan::Plan>,
-    /// One per `Plan::upstreams`.
-    pub groups: Vec<Arc<Group>>,
-}
-
-impl Site {
-    /// The groups of `plan`; those that `before` has by the same name go on.
-    pub fn new(plan: Arc<crate::config::plan::Plan>, workers: usize, names: Names, before: Option<&Site>) -> Site {
-        let group = |upstream: &Upstream| {
-            let before = before.and_then(|site| site.groups.iter().find(|group| group.upstream.name == upstream.name));
-            Arc::new(Group::new(upstream, workers, names, before.map(Arc::as_ref)))
-        };
-        let groups = plan.upstreams.iter().map(group).collect();
-        Site { plan, groups }
     }
 }
 

@@ -208,20 +208,6 @@ fn permits_are_never_more_than_max_conns() {
     assert!((1..=3).contains(&most.into_inner()));
 }
 
-#[test]
-fn a_site_carries_groups_over_by_name() {
-    let plan = |names: &[&str]| {
-        let text = names.iter().map(|n| format!("[upstream.{n}]\nserver = \"127.0.0.1:1\"\n")).collect::<String>();
-        let text = format!("{text}[[tcp]]\nlisten = \"127.0.0.1:2\"\nproxy_pass = \"{}\"\n", names[0]);
-        Arc::new(crate::config::load_str("test", &text).expect("a good configuration").plan)
-    };
-    let before = Site::new(plan(&["a", "b"]), 1, &|_| None, None);
-    let after = Site::new(plan(&["b", "c"]), 1, &|_| None, Some(&before));
-    assert!(Arc::ptr_eq(before.groups[1].lineage(), after.groups[0].lineage()));
-    assert!(Arc::ptr_eq(&before.groups[1].entries()[0].member, &after.groups[0].entries()[0].member));
-    assert!(before.groups.iter().all(|group| !Arc::ptr_eq(group.lineage(), after.groups[1].lineage())));
-}
-
 fn check() -> crate::config::plan::HealthCheck {
     crate::config::plan::HealthCheck {
         kind: crate::config::plan::CheckKind::Tcp,

@@ -79,6 +79,7 @@ impl Cause {
             ConnectRefused
                 | ConnectFailed
                 | ConnectTimeout
+                | BackendTlsFailed
                 | BackendClosed
                 | BackendReset
                 | BackendReadTimeout
@@ -108,6 +109,7 @@ impl fmt::Display for Cause {
             Cause::Broken(Reason::ConnectRefused) => "connection refused",
             Cause::Broken(Reason::ConnectFailed) => "cannot be reached",
             Cause::Broken(Reason::ConnectTimeout) => "connecting took too long",
+            Cause::Broken(Reason::BackendTlsFailed) => "the TLS handshake failed",
             Cause::Broken(Reason::BackendClosed) => "closed the connection early",
             Cause::Broken(Reason::BackendReset) => "connection reset",
             Cause::Broken(Reason::FirstByteTimeout) => "no answer in time",

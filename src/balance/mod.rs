@@ -22,7 +22,7 @@ mod round_robin;
 pub mod tried;
 mod view;
 
-pub use group::{Entry, Group, Names, Site};
+pub use group::{Entry, Group, Names};
 pub use lineage::Lineage;
 pub use member::{Member, Override};
 pub use tried::Tried;

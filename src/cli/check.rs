@@ -2,9 +2,12 @@
 
 use crate::cli::locate::find_config;
 use crate::config;
+use crate::config::plan::Plan;
+use crate::tls::Terms;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Loads the file and says whether it could run.
 pub fn check(path: Option<&Path>) -> ExitCode {
@@ -30,6 +33,10 @@ fn check_to(path: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
                 writeln!(out, "{warning}")?;
             }
             writeln!(out, "ringgate: the configuration file {name} syntax is ok")?;
+            if !files_are_good(&loaded.plan, out)? {
+                writeln!(out, "ringgate: configuration file {name} test failed")?;
+                return Ok(false);
+            }
             writeln!(out, "ringgate: configuration file {name} test is successful")?;
             Ok(true)
         }
@@ -40,9 +47,22 @@ fn check_to(path: Option<&Path>, out: &mut impl Write) -> io::Result<bool> {
     }
 }
 
+/// As nginx: the certificates and keys that a plan names are looked at too.
+fn files_are_good(plan: &Plan, out: &mut impl Write) -> io::Result<bool> {
+    let (level, lines, good) = match Terms::load(plan, &Arc::default(), None) {
+        Ok((_, warnings)) => ("warning", warnings, true),
+        Err(errors) => ("error", errors, false),
+    };
+    for line in lines {
+        writeln!(out, "{level}: {line}")?;
+    }
+    Ok(good)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::testing::{self, Authority, Wanted, plan, ssl};
 
     fn run(text: &str) -> (bool, String) {
         let directory = tempfile::tempdir().unwrap();
@@ -87,5 +107,32 @@ mod tests {
         assert!(!check_to(Some(Path::new("/no/such.toml")), &mut out).unwrap());
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("/no/such.toml:1:1: error: there is no such file\n"), "{text}");
+    }
+
+    #[test]
+    fn the_files_that_it_names_are_looked_at() {
+        let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("CA"));
+        let files = testing::files(folder.path(), "a");
+        let look = || {
+            let mut out = Vec::new();
+            let good = files_are_good(&plan(&[(&["a.test"], ssl(vec![files.clone()]))]), &mut out).unwrap();
+            (good, String::from_utf8(out).unwrap().replace(folder.path().to_str().unwrap(), "DIR"))
+        };
+        let (good, text) = look();
+        assert!(good && text.starts_with("warning: DIR/a.pem is not there yet: a self-signed placeholder"), "{text}");
+        authority.server(&["a.test"]).write(folder.path(), "a");
+        assert_eq!(look(), (true, String::new()));
+        authority.server(&["b.test"]).write(folder.path(), "a");
+        let (good, text) = look();
+        assert!(good && text.starts_with("warning: no certificate of the server is made out to a.test"), "{text}");
+        authority.sign(Wanted { days: -1..10, ..Wanted::default() }).write(folder.path(), "a");
+        let (good, text) = look();
+        assert!(good && text.starts_with("warning: the certificate in DIR/a.pem expires in "), "{text}");
+        std::fs::write(&files.chain, authority.server(&["a.test"]).certificate).unwrap();
+        let (good, text) = look();
+        assert!(
+            !good && text.starts_with("error: the key in DIR/a.key is not that of the certificate in DIR/a.pem"),
+            "{text}"
+        );
     }
 }

@@ -16,7 +16,8 @@ pub struct Arguments {
     /// Where to listen, as in the configuration: 127.0.0.1:8080, 8080 (all of IPv4), [::]:8080, unix:/run/x.sock
     #[arg(short, long, required = true, value_name = "ADDRESS")]
     pub listen: Vec<String>,
-    /// A server behind it: 127.0.0.1:3000, localhost:3000, 3000 (on this machine), unix:/run/app.sock; repeat for more
+    /// A server behind it: 127.0.0.1:3000, localhost:3000, 3000 (on this machine), unix:/run/app.sock, and for `proxy` also
+    /// https://app.internal:3443; repeat for more
     #[arg(short, long, required = true, value_name = "ADDRESS")]
     pub to: Vec<String>,
     /// How the next server is chosen: round_robin, least_conn, ip_hash, 'hash $request_uri', random or least_time
@@ -64,10 +65,18 @@ pub struct Form {
     pub scheme: &'static str,
     /// The section that listens, leading to the group `servers`, without its `listen`.
     pub section: &'static str,
+    /// The same for servers that are asked by TLS (`https://`), if there is such a thing.
+    pub by_tls: Option<&'static str>,
 }
 
 /// Runs until a signal.
 pub fn run(arguments: &Arguments, form: Form) -> ExitCode {
+    let of_tls = arguments.to.iter().filter(|server| server.starts_with(HTTPS)).count();
+    if form.by_tls.is_some() && of_tls > 0 && of_tls < arguments.to.len() {
+        return fail(
+            "the servers of one group all speak TLS, or none does: write https:// before each `--to`, or a file",
+        );
+    }
     let loaded = match config::load_str("command line", &configuration(arguments, form, &sockets::own())) {
         Ok(loaded) => loaded,
         Err(errors) => return fail(format_args!("this cannot be run:\n{errors}")),
@@ -89,7 +98,11 @@ pub fn run(arguments: &Arguments, form: Form) -> ExitCode {
 /// The configuration that says what the command line says.
 pub fn configuration(arguments: &Arguments, form: Form, own_socket: &Path) -> String {
     let admin = arguments.admin.clone().unwrap_or_else(|| own_socket.display().to_string());
-    let servers: Vec<_> = arguments.to.iter().map(|server| server_address(server, form.scheme)).collect();
+    let (scheme, section) = match form.by_tls {
+        Some(section) if arguments.to.iter().all(|server| server.starts_with(HTTPS)) => (HTTPS, section),
+        _ => (form.scheme, form.section),
+    };
+    let servers: Vec<_> = arguments.to.iter().map(|server| server_address(server, scheme)).collect();
     let listen: Vec<_> =
         arguments.listen.iter().map(|address| without_scheme(address, form.scheme).to_owned()).collect();
     let mut text = format!("admin = {}\n", quoted(&admin));
@@ -101,19 +114,24 @@ pub fn configuration(arguments: &Arguments, form: Form, own_socket: &Path) -> St
         "\n[upstream.servers]\nbalance = {}\nserver = {}\n\n{}\nlisten = {}\n",
         quoted(&arguments.balance.to_string()),
         array(&servers),
-        form.section,
+        section,
         array(&listen)
     );
     text
 }
 
-/// A port alone is one on this machine; a URL is what people copy from elsewhere.
+const HTTPS: &str = "https://";
+
+/// A port alone is one on this machine; a URL is what people copy from elsewhere, and the port of https is not that of http.
 fn server_address(given: &str, scheme: &str) -> String {
     let address = without_scheme(given, scheme);
-    if !address.is_empty() && address.bytes().all(|b| b.is_ascii_digit()) {
-        return format!("127.0.0.1:{address}");
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let has_port = || address.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
+    match is_port(address) {
+        true => format!("127.0.0.1:{address}"),
+        false if scheme == HTTPS && !address.starts_with("unix:") && !has_port() => format!("{address}:443"),
+        false => address.to_owned(),
     }
-    address.to_owned()
 }
 
 fn without_scheme<'a>(given: &'a str, scheme: &str) -> &'a str {
@@ -164,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_command_line_becomes_a_configuration() {
-        let form = Form { scheme: "tcp://", section: "[[tcp]]\nproxy_pass = \"servers\"" };
+        let form = Form { scheme: "tcp://", section: "[[tcp]]\nproxy_pass = \"servers\"", by_tls: None };
         let arguments = Arguments {
             listen: vec!["8080".to_owned(), "tcp://127.0.0.1:81/".to_owned()],
             to: ["3000", "tcp://localhost:3001/", "http://a", "[::1]:9", "unix:/run/a \"b\".sock"]

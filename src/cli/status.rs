@@ -50,6 +50,7 @@ fn page(status: &Status) -> String {
         status.workers.len()
     );
     text.push_str(&listeners(status));
+    text.push_str(&certificates(status));
     text.push_str(&upstreams(status));
     text.push('\n');
     text.push_str(&workers(status));
@@ -69,6 +70,36 @@ fn listeners(status: &Status) -> String {
         ]);
     }
     table.render()
+}
+
+fn certificates(status: &Status) -> String {
+    if status.certificates.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["<CERTIFICATE", "<STATE", "EXPIRES", "DAYS", "<KEY", "<NAMES", "<ISSUER", "<WHY"]);
+    for certificate in &status.certificates {
+        table.row([
+            certificate.certificate.clone(),
+            certificate.state.clone(),
+            certificate.not_after.split('T').next().unwrap_or_default().to_owned(),
+            certificate.days_left.to_string(),
+            certificate.kind.clone(),
+            some_of(&certificate.names),
+            certificate.issuer.clone(),
+            certificate.why.clone(),
+        ]);
+    }
+    format!("\n{}", table.render())
+}
+
+/// The first names, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match names.len() {
+        0 => "-".to_owned(),
+        1..=SHOWN => names.join(", "),
+        all => format!("{} and {} more", names[..SHOWN].join(", "), all - SHOWN),
+    }
 }
 
 fn upstreams(status: &Status) -> String {
@@ -224,6 +255,9 @@ mod tests {
             "totals":{"requests":300,"panics":2,"errors":{"client_gone":1234}},
             "listeners":[{"address":"http://127.0.0.1:80","connections":3,"connections_total":9,"requests":300,"in_flight":1},
               {"kind":"tcp","address":"tcp://127.0.0.1:81","connections":2,"connections_total":2,"requests":0,"in_flight":2}],
+            "certificates":[{"certificate":"/c.pem","key":"/k.pem","names":["a.test","b.test","c.test","d.test","e.test"],"state":"kept",
+               "why":"/c.pem is empty","issuer":"CA","kind":"ECDSA","not_before":"2026-01-01T00:00:00.000Z","not_after":"2026-12-01T00:00:00.000Z",
+               "days_left":9,"fingerprint":"00"}],
             "upstreams":[{"name":"app","balance":"least_conn","servers":[
               {"name":"a:1","addresses":[],"weight":1,"state":"ejected","why":"connection refused, 3 of 3, retry in 4 s","in_flight":1,"requests":200,"failures":0,"connects":1,"connect_failures":0,
                "reused":199,"idle":1,"bytes_in":2048,"bytes_out":10},
@@ -235,6 +269,7 @@ mod tests {
         let has = |row: &str| rows.contains(&row.split_whitespace().collect());
         assert!(page.starts_with("ringgate 0.1.0, process 7, draining for 2m 5s, 1 of 2 workers\n"), "{page}");
         assert!(has("http://127.0.0.1:80 http 3 1 300") && has("tcp://127.0.0.1:81 tcp 2 2 0"), "{page}");
+        assert!(has("/c.pem kept 2026-12-01 9 ECDSA a.test, b.test, c.test and 2 more CA /c.pem is empty"), "{page}");
         assert!(page.contains("upstream app (least_conn)"), "{page}");
         assert!(
             has("a:1 ejected 1 1 200 67 % 0 1 199 1 10 B 2.0 KiB connection refused, 3 of 3, retry in 4 s"),

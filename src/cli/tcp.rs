@@ -3,7 +3,7 @@
 use super::fileless::{self, Arguments, Form};
 use std::process::ExitCode;
 
-const FORM: Form = Form { scheme: "tcp://", section: "[[tcp]]\nproxy_pass = \"servers\"" };
+const FORM: Form = Form { scheme: "tcp://", section: "[[tcp]]\nproxy_pass = \"servers\"", by_tls: None };
 
 /// Runs until a signal.
 pub fn run(arguments: &Arguments) -> ExitCode {

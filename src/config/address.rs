@@ -6,6 +6,11 @@ use crate::limits;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+/// Where `http` and `https` lead without a port.
+pub const HTTP: u16 = 80;
+/// See [`HTTP`].
+pub const HTTPS: u16 = 443;
+
 /// Where something is, before names are resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -24,6 +29,14 @@ pub struct Listen {
     pub target: Target,
     /// The word `default_server` stands behind it.
     pub default_server: bool,
+    /// TLS ends here.
+    pub ssl: bool,
+    /// Connections begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// HTTP/2 was asked for.
+    pub http2: bool,
+    /// HTTP/3, which is not TCP, was asked for.
+    pub quic: bool,
 }
 
 /// Where `proxy_pass` leads.
@@ -57,41 +70,43 @@ pub fn no_port(text: &str) -> String {
 
 /// nginx's `listen`: an address or a port, then words.
 pub fn listen(text: &str) -> Result<Listen, String> {
-    let (address, words) = listen_words(text)?;
-    let mut default_server = false;
-    for word in words {
-        match word {
-            "default_server" | "default" => default_server = true,
-            "ssl" | "http2" | "quic" | "proxy_protocol" => {
-                return Err(format!("`{word}` is not supported yet; this version speaks plain HTTP/1.1"));
-            }
-            other => {
-                let hint = if strsim::damerau_levenshtein(other, "default_server") <= 4 {
-                    "did you mean `default_server`?"
-                } else {
-                    "only `default_server` can stand behind the address"
-                };
-                return Err(format!("unknown word `{other}` in \"{text}\"; {hint}"));
-            }
-        }
-    }
-    Ok(Listen { target: listen_target(address, Some(80))?, default_server })
+    listen_to(text, Some(80))
 }
 
 /// The same in a `[[tcp]]` section, as in nginx's stream module: the port has to be given.
 pub fn tcp_listen(text: &str) -> Result<Listen, String> {
+    listen_to(text, None)
+}
+
+fn listen_to(text: &str, default_port: Option<u16>) -> Result<Listen, String> {
+    const WORDS: [&str; 3] = ["default_server", "ssl", "proxy_protocol"];
     let (address, words) = listen_words(text)?;
-    if let Some(word) = words.first() {
-        return Err(match *word {
-            "default_server" | "default" => {
-                format!("`{word}` is for [[server]] only: a tcp listener has nothing to choose from; leave it out")
+    let http = default_port.is_some();
+    for word in &words {
+        match *word {
+            "http2" | "quic" if http => {}
+            "http2" | "quic" => return Err(format!("`{word}` is for [[server]] only; leave it out")),
+            "udp" => return Err("`udp` is not supported yet".to_string()),
+            word if WORDS.contains(&word) || word == "default" => {}
+            word => {
+                let near = WORDS.into_iter().find(|known| strsim::damerau_levenshtein(word, known) <= known.len() / 3);
+                let hint = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("there are `{}`", WORDS.join("`, `")),
+                };
+                return Err(format!("unknown word `{word}` in \"{text}\"; {hint}"));
             }
-            "ssl" => "`ssl` is not supported yet; a tcp listener passes TLS on as it is".to_string(),
-            "udp" | "proxy_protocol" => format!("`{word}` is not supported yet"),
-            _ => format!("unknown word `{word}` in \"{text}\"; nothing can stand behind the address"),
-        });
+        }
     }
-    Ok(Listen { target: listen_target(address, None)?, default_server: false })
+    let has = |word: &str| words.contains(&word);
+    Ok(Listen {
+        target: listen_target(address, default_port)?,
+        default_server: has("default_server") || has("default"),
+        ssl: has("ssl"),
+        proxy_protocol: has("proxy_protocol"),
+        http2: has("http2"),
+        quic: has("quic"),
+    })
 }
 
 /// The address and the words behind it, without those for what ringgate does anyway.
@@ -127,43 +142,50 @@ fn listen_target(address: &str, default_port: Option<u16>) -> Result<Target, Str
     }
 }
 
-/// `http://backend`, `http://127.0.0.1:3000`, `http://unix:/run/app.sock`.
-pub fn pass(text: &str) -> Result<Pass, String> {
+/// `http://backend`, `https://127.0.0.1:3000`, `http://unix:/run/app.sock`. Also whether it is https.
+pub fn pass(text: &str) -> Result<(Pass, bool), String> {
     let text = text.trim();
     if text.contains('$') {
         return Err("variables in `proxy_pass` are not supported yet; name a group or an address".to_string());
     }
-    let Some(rest) = text.strip_prefix("http://") else {
-        let rest = text.split_once("://").map_or(text, |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
-        let rest = if is_number(rest) { format!("127.0.0.1:{rest}") } else { rest.trim_start_matches('/').to_string() };
-        return Err(match text.split_once("://") {
-            Some(("https", _)) => format!("https to backends is not supported yet; write \"http://{rest}\""),
-            Some((scheme, _)) => format!("`{scheme}` is not spoken here; write \"http://{rest}\""),
-            None if text.is_empty() => "write \"http://\" and a group or an address".to_string(),
-            None if text.starts_with('/') => format!("\"{text}\" lacks \"http://\"; write \"http://unix:{text}\""),
-            None => format!("\"{text}\" lacks \"http://\"; write \"http://{rest}\""),
-        });
+    let (rest, https) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, false),
+        (_, Some(rest)) => (rest, true),
+        (None, None) => return Err(no_scheme(text)),
     };
+    let (scheme, port) = if https { ("https", HTTPS) } else { ("http", HTTP) };
     if let Some(path) = rest.strip_prefix("unix:") {
         return match path.split_once(':') {
-            Some((path, uri)) => Err(no_uri(uri, &format!("unix:{path}"))),
-            None => unix(path).map(|path| Pass::Address(Target::Unix(path))),
+            Some((path, uri)) => Err(no_uri(uri, scheme, &format!("unix:{path}"))),
+            None => unix(path).map(|path| (Pass::Address(Target::Unix(path)), https)),
         };
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (host, uri) = rest.split_at(end);
     if host.is_empty() {
-        return Err("nothing stands behind \"http://\"; write a group or an address".to_string());
+        return Err(format!("nothing stands behind \"{scheme}://\"; write a group or an address"));
     }
     if !uri.is_empty() {
-        return Err(no_uri(uri, host));
+        return Err(no_uri(uri, scheme, host));
     }
-    match split_port(host)? {
+    let pass = match split_port(host)? {
         (name, None) if !name.starts_with('[') && name.parse::<IpAddr>().is_err() => {
-            host_target(host, name, 80)?;
-            Ok(Pass::Host(name.to_string()))
+            host_target(host, name, port)?;
+            Pass::Host(name.to_string())
         }
-        _ => target(host, Some(80)).map(Pass::Address),
+        _ => target(host, Some(port)).map(Pass::Address)?,
+    };
+    Ok((pass, https))
+}
+
+fn no_scheme(text: &str) -> String {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+    let rest = if is_number(rest) { format!("127.0.0.1:{rest}") } else { rest.trim_start_matches('/').to_string() };
+    match text.split_once("://") {
+        Some((scheme, _)) => format!("`{scheme}` is not spoken here; write \"http://{rest}\""),
+        None if text.is_empty() => "write \"http://\" and a group or an address".to_string(),
+        None if text.starts_with('/') => format!("\"{text}\" lacks \"http://\"; write \"http://unix:{text}\""),
+        None => format!("\"{text}\" lacks \"http://\"; write \"http://{rest}\""),
     }
 }
 
@@ -180,7 +202,8 @@ pub fn tcp_pass(text: &str) -> Result<Pass, String> {
             let rest = &rest[..end.unwrap_or(rest.len())];
             // `postgres://user@host`
             let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-            return Err(format!("a tcp listener passes bytes on and speaks no `{scheme}`; write \"{rest}\""));
+            let tls = if scheme == "https" { " and proxy_ssl = \"on\"" } else { "" };
+            return Err(format!("a tcp listener passes bytes on and speaks no `{scheme}`; write \"{rest}\"{tls}"));
         }
         None => text,
     };
@@ -198,13 +221,13 @@ pub fn tcp_pass(text: &str) -> Result<Pass, String> {
     target(address, None).map(Pass::Address)
 }
 
-fn no_uri(uri: &str, host: &str) -> String {
+fn no_uri(uri: &str, scheme: &str, host: &str) -> String {
     format!(
-        "the path \"{uri}\" behind the address is not supported yet; write \"http://{host}\": requests keep their own path"
+        "the path \"{uri}\" behind the address is not supported yet; write \"{scheme}://{host}\": requests keep their own path"
     )
 }
 
-/// A host name as in `server_name`, in lower case. `_` and `""` are allowed, as nginx's guides write them.
+/// A host name as in `server_name`, in lower case, perhaps a wildcard (see [`crate::config::names`]). `_` and `""` are allowed, as nginx's guides write them.
 pub fn server_name(text: &str) -> Result<String, String> {
     let name = text.to_ascii_lowercase();
     if text.split_whitespace().count() > 1 {
@@ -213,9 +236,6 @@ pub fn server_name(text: &str) -> Result<String, String> {
     }
     if name.starts_with('~') {
         return Err("regular expressions in `server_name` are not supported yet; list the names".to_string());
-    }
-    if name.contains('*') || name.starts_with('.') {
-        return Err("wildcards in `server_name` are not supported yet; list the names".to_string());
     }
     if let Some((_, rest)) = name.split_once("://") {
         return Err(format!("a name stands alone; write \"{}\"", rest.split(['/', ':']).next().unwrap_or(rest)));
@@ -236,11 +256,24 @@ pub fn server_name(text: &str) -> Result<String, String> {
     if !name.is_ascii() {
         return Err(format!("\"{text}\" must be in its ASCII form (\"xn--...\"), as browsers send it"));
     }
-    if let Some(strange) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"-._".contains(*c)) {
+    let bare = match (name.strip_prefix("*."), name.strip_suffix(".*")) {
+        (Some(bare), _) | (None, Some(bare)) if !bare.starts_with('.') => bare,
+        _ => &name,
+    };
+    if bare.contains('*') {
+        return Err("a `*` is the first label or the last one: \"*.example.org\", \"mail.*\"; for all names write `default_server` in `listen`".to_string());
+    }
+    if let Some(strange) = bare.chars().find(|c| !c.is_ascii_alphanumeric() && !"-._".contains(*c)) {
         return Err(format!("`{strange}` cannot stand in a host name"));
     }
     if name.len() > limits::HOST_MAX {
         return Err(format!("a host name has at most {} bytes", limits::HOST_MAX));
+    }
+    // One dot may begin a name (a wildcard), one may end it.
+    let inner = bare.strip_prefix('.').unwrap_or(bare);
+    let inner = inner.strip_suffix('.').unwrap_or(inner);
+    if !name.is_empty() && inner.split('.').any(str::is_empty) {
+        return Err(format!("there is nothing between two dots in \"{text}\""));
     }
     Ok(name.trim_end_matches('.').to_string())
 }
@@ -349,6 +382,40 @@ mod tests {
         Target::Ip(text.parse().unwrap())
     }
 
+    fn listened(target: Target) -> Listen {
+        Listen { target, default_server: false, ssl: false, proxy_protocol: false, http2: false, quic: false }
+    }
+
+    #[test]
+    fn what_stands_behind_an_address() {
+        let base = || listened(ip("0.0.0.0:443"));
+        for (text, expected) in [
+            ("443 ssl", Listen { ssl: true, ..base() }),
+            ("443 proxy_protocol;", Listen { proxy_protocol: true, ..base() }),
+            (
+                "443 default_server ssl proxy_protocol reuseport",
+                Listen { ssl: true, proxy_protocol: true, default_server: true, ..base() },
+            ),
+        ] {
+            assert_eq!(listen(text), Ok(expected), "{text}");
+            assert_eq!(tcp_listen(text), listen(text), "{text}");
+        }
+        assert_eq!(listen("443 ssl http2"), Ok(Listen { ssl: true, http2: true, ..base() }));
+        assert_eq!(listen("443 quic"), Ok(Listen { quic: true, ..base() }));
+        for (text, hint) in [
+            ("443 sll", "did you mean `ssl`?"),
+            ("443 proxy-protocol", "did you mean `proxy_protocol`?"),
+            ("443 tls", "there are `default_server`, `ssl`, `proxy_protocol`"),
+            ("443 udp", "not supported yet"),
+        ] {
+            for listen in [listen, tcp_listen] {
+                let error = listen(text).expect_err(text);
+                assert!(error.contains(hint), "{text}: {error}");
+            }
+        }
+        assert!(tcp_listen("443 ssl http2").is_err() && tcp_listen("443 quic").is_err());
+    }
+
     #[test]
     fn what_listen_takes() {
         for (text, target) in [
@@ -365,7 +432,8 @@ mod tests {
             for (words, default_server) in
                 [("", false), (" default_server", true), ("  reuseport default_server ", true)]
             {
-                assert_eq!(listen(&format!("{text}{words}")), Ok(Listen { target: target.clone(), default_server }));
+                let expected = Listen { default_server, ..listened(target.clone()) };
+                assert_eq!(listen(&format!("{text}{words}")), Ok(expected));
             }
         }
     }
@@ -412,9 +480,28 @@ mod tests {
             ("http://[::1]:81", Pass::Address(ip("[::1]:81"))),
             ("http://unix:/run/x.sock", Pass::Address(Target::Unix("/run/x.sock".into()))),
         ] {
-            assert_eq!(pass(text), Ok(expected), "{text}");
+            assert_eq!(pass(text), Ok((expected, false)), "{text}");
         }
-        for text in ["", "http://", "http:///x", "ftp://a", "http://a b", "http://a?b", "http://::1"] {
+        for (text, expected) in [
+            ("https://backend", host("backend")),
+            ("https://127.0.0.1", Pass::Address(ip("127.0.0.1:443"))),
+            ("https://[::1]:81", Pass::Address(ip("[::1]:81"))),
+            ("https://unix:/run/x.sock", Pass::Address(Target::Unix("/run/x.sock".into()))),
+        ] {
+            assert_eq!(pass(text), Ok((expected, true)), "{text}");
+        }
+        for text in [
+            "",
+            "https://",
+            "https://a/b",
+            "https://unix:/a:/b",
+            "http://",
+            "http:///x",
+            "ftp://a",
+            "http://a b",
+            "http://a?b",
+            "http://::1",
+        ] {
             assert!(pass(text).is_err(), "{text}");
         }
     }
@@ -428,9 +515,9 @@ mod tests {
             ("Localhost:5432", Target::Name("localhost".to_string(), 5432)),
             ("unix:/run/x.sock", Target::Unix("/run/x.sock".into())),
         ] {
-            assert_eq!(tcp_listen(text), Ok(Listen { target, default_server: false }), "{text}");
+            assert_eq!(tcp_listen(text), Ok(listened(target)), "{text}");
         }
-        for text in ["", "*", "127.0.0.1", "[::1]", "localhost", "5432 default_server", "5432 udp", "5432 x", ":5432"] {
+        for text in ["", "*", "127.0.0.1", "[::1]", "localhost", "5432 udp", "5432 x", ":5432"] {
             assert!(tcp_listen(text).is_err(), "{text}");
         }
         for (text, expected) in [
@@ -461,10 +548,31 @@ mod tests {
             ("127.0.0.1", "127.0.0.1"),
             ("[::1]", "[::1]"),
             ("::1", "[::1]"),
+            ("*.Example.org", "*.example.org"),
+            (".example.org", ".example.org"),
+            ("mail.*", "mail.*"),
+            ("*.example.org.", "*.example.org"),
         ] {
             assert_eq!(server_name(text).as_deref(), Ok(name));
         }
-        for text in [".example.org", "a*", "a;", "a,b", "[a", &"a".repeat(300)] {
+        for text in [
+            "*",
+            "*.",
+            ".*",
+            "a*",
+            "a.*.b",
+            "*.a.*",
+            "*a.b",
+            "a..b",
+            ".",
+            "a..",
+            "*..a",
+            "..a",
+            "a;",
+            "a,b",
+            "[a",
+            &"a".repeat(300),
+        ] {
             assert!(server_name(text).is_err(), "{text}");
         }
     }

@@ -6,14 +6,16 @@ use crate::config::include::Parsed;
 use crate::config::plan::{self, Address, Plan, Upstream};
 use crate::config::report::{Place, Report};
 use crate::config::resolve::{Lookup, Resolver};
-use crate::config::settings::Settings;
+use crate::config::settings::{self, Settings, Written};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 mod backend;
 mod balance;
+mod check_ssl;
 mod health_check;
 mod listeners;
+mod listening;
 mod pass;
 mod process;
 mod servers;
@@ -71,6 +73,10 @@ pub fn build(files: &[Parsed], surroundings: &Surroundings, lookup: Lookup) -> (
         tcps: Vec::new(),
         proxy_ssls: Vec::new(),
         listens: Vec::new(),
+        directories: files.iter().map(|parsed| (parsed.source, parsed.directory.clone())).collect(),
+        offers: HashMap::new(),
+        unheard: Vec::new(),
+        checks: Vec::new(),
     };
     let plan = builder.plan(files);
     let failed = builder.reports.iter().any(|report| !report.is_warning());
@@ -85,7 +91,7 @@ struct Group {
 }
 
 /// What listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Section {
     /// Index into `Builder::servers`.
     Server(usize),
@@ -100,7 +106,15 @@ struct Listened {
     /// One of several addresses of a name.
     optional: bool,
     default_server: bool,
+    ssl: bool,
+    proxy_protocol: bool,
     place: Place,
+}
+
+/// What a section would offer on an address with `ssl`.
+struct Offer {
+    settings: settings::ssl::Ssl,
+    alpn: Vec<String>,
 }
 
 struct Builder<'a> {
@@ -120,6 +134,13 @@ struct Builder<'a> {
     /// What backends that speak TLS are asked for; equal ones are one.
     proxy_ssls: Vec<plan::ProxySsl>,
     listens: Vec<Listened>,
+    /// Where relative paths start, by source.
+    directories: HashMap<usize, PathBuf>,
+    offers: HashMap<Section, Offer>,
+    /// What means nothing unless the section listens with `ssl`.
+    unheard: Vec<(Section, Report)>,
+    /// Health checks by TLS that do not know yet what traffic asks.
+    checks: Vec<check_ssl::CheckSsl>,
 }
 
 impl Builder<'_> {
@@ -145,6 +166,7 @@ impl Builder<'_> {
             let message = "there is no [[server]] and no [[tcp]] section: nothing would listen";
             self.reports.push(Report::error(Place::file(0), message).help(help));
         }
+        self.check_as_traffic(&settings.proxy_ssl);
         self.warn_unused_groups();
         self.warn_shared_cookies();
         let listeners = self.listeners();
@@ -155,6 +177,18 @@ impl Builder<'_> {
 
     fn error(&mut self, place: Place, message: impl Into<String>) {
         self.reports.push(Report::error(place, message));
+    }
+
+    /// What several sections inherit is told once.
+    fn report_once(&mut self, report: Report) {
+        if !self.reports.contains(&report) {
+            self.reports.push(report);
+        }
+    }
+
+    /// Where relative paths of a file start.
+    fn directory(&self, source: usize) -> PathBuf {
+        self.directories.get(&source).cloned().unwrap_or_default()
     }
 
     /// Reads a value, or reports why not and goes on with the default.
@@ -191,18 +225,19 @@ impl Builder<'_> {
     }
 
     fn inherit(&mut self, settings: &mut Settings, keys: Vec<(&'static str, Inherited)>, source: usize) {
+        let directory = self.directory(source);
         for (key, value) in keys {
-            let place = Place::at(source, value.span());
+            let at = Written { place: Place::at(source, value.span()), directory: &directory };
             match value {
-                Inherited::Word(word) => {
-                    if let Err(message) = settings.set(key, &word.get_ref().0) {
-                        self.error(place, message);
-                    }
-                }
+                Inherited::Word(word) => match settings.set(key, &word.get_ref().0, &at) {
+                    Ok(None) => {}
+                    Ok(Some(warning)) => self.reports.push(Report::warning(at.place, warning)),
+                    Err(message) => self.error(at.place, message),
+                },
                 Inherited::List(list) => {
                     let items = Many::items(list).into_iter();
                     let values: Vec<_> = items.map(|(word, span)| (&*word.0, Place::at(source, span))).collect();
-                    self.reports.extend(settings.set_list(key, &values, &place));
+                    self.reports.extend(settings.set_list(key, &values, &at));
                 }
             }
         }

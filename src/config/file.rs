@@ -1,33 +1,13 @@
 //! The configuration file as serde sees it: names and shapes, every value with its place, and nothing else. What a value
 //! means is decided in `build`.
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, de};
-use std::fmt;
-use std::marker::PhantomData;
+use serde::Deserialize;
 use std::ops::Range;
 use toml::Spanned;
 
-/// One word of the file: a string, or a whole number in decimal. `listen = 80` and `listen = "80"` are the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word(pub String);
+mod form;
 
-/// A value that may be absent.
-pub type Setting = Option<Spanned<Word>>;
-
-/// One value or a list of them: `server = "a"` and `server = ["a", "b"]`.
-#[derive(Debug)]
-pub enum Many<T> {
-    /// Without brackets; its place is that of the whole.
-    One(T),
-    /// With brackets.
-    List(Vec<Spanned<T>>),
-}
-
-/// `[kind.NAME]` sections in the order of the file.
-#[derive(Debug)]
-pub struct Named<T>(pub Vec<(Spanned<String>, T)>);
+pub use form::{Many, Named, Setting, Word};
 
 /// The value of a setting that is inherited.
 #[derive(Debug, Clone, Copy)]
@@ -113,8 +93,21 @@ section! {
         client_max_body_size, client_body_timeout, send_timeout,
         proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
         proxy_next_upstream_tries, proxy_next_upstream_timeout,
+        ssl_ciphers, ssl_prefer_server_ciphers, ssl_session_timeout, ssl_session_tickets, ssl_handshake_timeout,
+        ssl_client_certificate, ssl_trusted_certificate, ssl_verify_client, ssl_crl, ssl_reject_handshake,
+        ssl_dhparam, ssl_session_cache, ssl_ecdh_curve, ssl_verify_depth, ssl_stapling, ssl_stapling_verify,
+        ssl_buffer_size, ssl_early_data, ssl_session_ticket_key, ssl_password_file,
+        proxy_ssl_verify, proxy_ssl_trusted_certificate, proxy_ssl_name, proxy_ssl_server_name,
+        proxy_ssl_certificate, proxy_ssl_certificate_key, proxy_ssl_ciphers, proxy_ssl_session_reuse, proxy_ssl_crl,
+        proxy_ssl_verify_depth,
+        http2,
     }
-    and lists { proxy_next_upstream, proxy_next_upstream_methods, set_real_ip_from, }
+    and lists {
+        proxy_next_upstream, proxy_next_upstream_methods, set_real_ip_from,
+        ssl_certificate, ssl_certificate_key, ssl_protocols,
+        proxy_ssl_protocols,
+        proxy_set_header,
+    }
 }
 
 section! {
@@ -124,6 +117,13 @@ section! {
         listen: Option<Spanned<Many<Word>>>,
         /// Host names.
         server_name: Option<Spanned<Many<Word>>>,
+        /// A duration and words, or the whole value.
+        hsts: Setting,
+        /// A path.
+        acme_webroot: Setting,
+        /// A status, a text or a URL.
+        #[serde(rename = "return")]
+        returns: Setting,
         /// `[server.location."/prefix"]`.
         #[serde(default)]
         location: Named<Location>,
@@ -133,22 +133,45 @@ section! {
         client_max_body_size, client_body_timeout, send_timeout,
         proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
         proxy_next_upstream_tries, proxy_next_upstream_timeout,
+        ssl_ciphers, ssl_prefer_server_ciphers, ssl_session_timeout, ssl_session_tickets, ssl_handshake_timeout,
+        ssl_client_certificate, ssl_trusted_certificate, ssl_verify_client, ssl_crl, ssl_reject_handshake,
+        ssl_dhparam, ssl_session_cache, ssl_ecdh_curve, ssl_verify_depth, ssl_stapling, ssl_stapling_verify,
+        ssl_buffer_size, ssl_early_data, ssl_session_ticket_key, ssl_password_file,
+        proxy_ssl_verify, proxy_ssl_trusted_certificate, proxy_ssl_name, proxy_ssl_server_name,
+        proxy_ssl_certificate, proxy_ssl_certificate_key, proxy_ssl_ciphers, proxy_ssl_session_reuse, proxy_ssl_crl,
+        proxy_ssl_verify_depth,
+        http2,
     }
-    and lists { proxy_next_upstream, proxy_next_upstream_methods, set_real_ip_from, }
+    and lists {
+        proxy_next_upstream, proxy_next_upstream_methods, set_real_ip_from,
+        ssl_certificate, ssl_certificate_key, ssl_protocols,
+        proxy_ssl_protocols,
+        proxy_set_header,
+    }
 }
 
 section! {
     /// `[server.location."/prefix"]`.
     Location {
-        /// `http://` and a group or an address.
+        /// `http://` or `https://`, and a group or an address.
         proxy_pass: Setting,
+        /// As in a server.
+        #[serde(rename = "return")]
+        returns: Setting,
     }
     inherits {
         client_max_body_size, client_body_timeout, send_timeout,
         proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
         proxy_next_upstream_tries, proxy_next_upstream_timeout,
+        proxy_ssl_verify, proxy_ssl_trusted_certificate, proxy_ssl_name, proxy_ssl_server_name,
+        proxy_ssl_certificate, proxy_ssl_certificate_key, proxy_ssl_ciphers, proxy_ssl_session_reuse, proxy_ssl_crl,
+        proxy_ssl_verify_depth,
     }
-    and lists { proxy_next_upstream, proxy_next_upstream_methods, }
+    and lists {
+        proxy_next_upstream, proxy_next_upstream_methods,
+        proxy_ssl_protocols,
+        proxy_set_header,
+    }
 }
 
 section! {
@@ -156,8 +179,20 @@ section! {
     Tcp {
         /// nginx's `listen`, one or several.
         listen: Option<Spanned<Many<Word>>>,
+        /// Names in the client's handshake.
+        server_name: Option<Spanned<Many<Word>>>,
         /// A group or an address.
         proxy_pass: Setting,
+        /// `"on"` or `"off"`.
+        proxy_ssl: Setting,
+        /// `"on"`, `"v1"`, `"v2"` or `"off"`.
+        proxy_protocol: Setting,
+        /// `"on"` or `"off"`.
+        ssl_preread: Setting,
+        /// A duration.
+        preread_timeout: Setting,
+        /// Names of protocols.
+        ssl_alpn: Option<Spanned<Many<Word>>>,
         /// A duration, or `"off"`.
         proxy_timeout: Setting,
         /// `"on"` or `"off"`.
@@ -165,8 +200,19 @@ section! {
     }
     inherits {
         proxy_connect_timeout, proxy_next_upstream_tries, proxy_next_upstream_timeout,
+        ssl_ciphers, ssl_prefer_server_ciphers, ssl_session_timeout, ssl_session_tickets, ssl_handshake_timeout,
+        ssl_client_certificate, ssl_trusted_certificate, ssl_verify_client, ssl_crl, ssl_reject_handshake,
+        ssl_dhparam, ssl_session_cache, ssl_ecdh_curve, ssl_verify_depth, ssl_stapling, ssl_stapling_verify,
+        ssl_buffer_size, ssl_early_data, ssl_session_ticket_key, ssl_password_file,
+        proxy_ssl_verify, proxy_ssl_trusted_certificate, proxy_ssl_name, proxy_ssl_server_name,
+        proxy_ssl_certificate, proxy_ssl_certificate_key, proxy_ssl_ciphers, proxy_ssl_session_reuse, proxy_ssl_crl,
+        proxy_ssl_verify_depth,
     }
-    and lists {}
+    and lists {
+        set_real_ip_from,
+        ssl_certificate, ssl_certificate_key, ssl_protocols,
+        proxy_ssl_protocols,
+    }
 }
 
 /// `[upstream.NAME]`.
@@ -238,6 +284,12 @@ pub struct HealthCheck {
     pub expect: Setting,
     /// A text.
     pub quit: Setting,
+    /// `"on"` or `"off"`.
+    pub ssl_verify: Setting,
+    /// A name.
+    pub ssl_name: Setting,
+    /// A path.
+    pub ssl_trusted_certificate: Setting,
 }
 
 impl HealthCheck {
@@ -252,6 +304,9 @@ impl HealthCheck {
             ("send", &self.send),
             ("expect", &self.expect),
             ("quit", &self.quit),
+            ("ssl_verify", &self.ssl_verify),
+            ("ssl_name", &self.ssl_name),
+            ("ssl_trusted_certificate", &self.ssl_trusted_certificate),
         ];
         let status = self.status.iter().map(|status| ("status", status.span()));
         words.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?.span()))).chain(status).collect()
@@ -304,144 +359,5 @@ impl BackendTable {
             ("slow_start", &self.slow_start),
             ("resolve", &self.resolve),
         ]
-    }
-}
-
-impl<T> Many<T> {
-    /// Every value with its place, given the place of the whole.
-    pub fn items(many: &Spanned<Many<T>>) -> Vec<(&T, Range<usize>)> {
-        match many.get_ref() {
-            Many::One(value) => vec![(value, many.span())],
-            Many::List(values) => values.iter().map(|v| (v.get_ref(), v.span())).collect(),
-        }
-    }
-}
-
-impl<T> Default for Named<T> {
-    fn default() -> Named<T> {
-        Named(Vec::new())
-    }
-}
-
-struct WordVisitor;
-
-impl Visitor<'_> for WordVisitor {
-    type Value = Word;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a string in quotes or a whole number")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Word, E> {
-        Ok(Word(text.to_string()))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Word, E> {
-        Ok(Word(number.to_string()))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Word, E> {
-        Ok(Word(number.to_string()))
-    }
-
-    // Out of every range, but `build` says so better.
-    fn visit_i128<E: Error>(self, number: i128) -> Result<Word, E> {
-        Ok(Word(number.to_string()))
-    }
-
-    fn visit_u128<E: Error>(self, number: u128) -> Result<Word, E> {
-        Ok(Word(number.to_string()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Word {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
-        deserializer.deserialize_any(WordVisitor)
-    }
-}
-
-struct BackendVisitor;
-
-impl<'de> Visitor<'de> for BackendVisitor {
-    type Value = Backend;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("an address in quotes or a table with `address` and `weight`")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Backend, E> {
-        WordVisitor.visit_str(text).map(Backend::Word)
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Backend, E> {
-        WordVisitor.visit_i64(number).map(Backend::Word)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Backend, A::Error> {
-        Box::deserialize(MapAccessDeserializer::new(map)).map(Backend::Table)
-    }
-}
-
-impl<'de> Deserialize<'de> for Backend {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Backend, D::Error> {
-        deserializer.deserialize_any(BackendVisitor)
-    }
-}
-
-struct ManyVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ManyVisitor<T> {
-    type Value = Many<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("one value or a list of values")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Many<T>, E> {
-        T::deserialize(text.into_deserializer()).map(Many::One)
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Many<T>, E> {
-        T::deserialize(number.into_deserializer()).map(Many::One)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Many<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Many::One)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Many<T>, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Many::List)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Many<T>, D::Error> {
-        deserializer.deserialize_any(ManyVisitor(PhantomData))
-    }
-}
-
-struct NamedVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedVisitor<T> {
-    type Value = Named<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("sections with names")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
-        let mut sections: Vec<(Spanned<String>, T)> = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            sections.push(entry);
-        }
-        // The parser hands tables out by name; people count from the top.
-        sections.sort_by_key(|(name, _)| name.span().start);
-        Ok(Named(sections))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Named<T>, D::Error> {
-        deserializer.deserialize_map(NamedVisitor(PhantomData))
     }
 }

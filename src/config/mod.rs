@@ -7,12 +7,15 @@ pub mod template;
 
 mod address;
 mod build;
+mod ciphers;
 mod file;
+mod headers;
 mod include;
 mod networks;
 mod report;
 mod resolve;
 mod retry;
+mod returns;
 mod settings;
 mod slips;
 mod value;

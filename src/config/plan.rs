@@ -197,6 +197,14 @@ impl Action {
             Action::Return(_) => None,
         }
     }
+
+    /// What is asked of its servers by TLS: index into `Plan::proxy_ssls`.
+    pub fn ssl(&self) -> Option<usize> {
+        match self {
+            Action::Proxy { ssl, .. } => *ssl,
+            Action::Return(_) => None,
+        }
+    }
 }
 
 /// nginx's `return`.

@@ -23,7 +23,7 @@ pub struct Place {
 }
 
 /// One thing to tell.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Report {
     warning: bool,
     place: Place,

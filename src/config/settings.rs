@@ -1,13 +1,34 @@
 //! Settings that are inherited: top level, then server (or tcp), then location, as nginx does it.
 
+use crate::config::headers;
 use crate::config::networks::network;
 use crate::config::plan;
 use crate::config::report::{Place, Report};
 use crate::config::retry;
-use crate::config::value::{count, duration, size};
+use crate::config::template::Template;
+use crate::config::value::{count, duration, size, switch};
 use crate::limits;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub mod files;
+pub mod proxy_ssl;
+pub mod ssl;
+
+mod protocols;
+
+use proxy_ssl::ProxySsl;
+use ssl::Ssl;
+
+/// Where a value stands.
+#[derive(Debug)]
+pub struct Written<'a> {
+    /// For reports.
+    pub place: Place,
+    /// Of the file, from which paths go on.
+    pub directory: &'a Path,
+}
 
 /// The values in force at one level.
 #[derive(Debug, Clone)]
@@ -26,6 +47,11 @@ pub struct Settings {
     proxy_tunnel_timeout: Duration,
     retry: Arc<plan::Retry>,
     real_ip_from: Vec<ipnet::IpNet>,
+    set_headers: Arc<Vec<(String, Template)>>,
+    /// `ssl_...`
+    pub ssl: Ssl,
+    /// `proxy_ssl_...`
+    pub proxy_ssl: ProxySsl,
 }
 
 impl Default for Settings {
@@ -45,13 +71,22 @@ impl Default for Settings {
             proxy_tunnel_timeout: ms(limits::TUNNEL_TIMEOUT_DEFAULT),
             retry: Arc::default(),
             real_ip_from: Vec::new(),
+            set_headers: Arc::default(),
+            ssl: Ssl::default(),
+            proxy_ssl: ProxySsl::default(),
         }
     }
 }
 
 impl Settings {
-    /// Sets one key from its text.
-    pub fn set(&mut self, key: &str, text: &str) -> Result<(), String> {
+    /// Sets one key from its text; what is strange about it.
+    pub fn set(&mut self, key: &str, text: &str, at: &Written) -> Result<Option<String>, String> {
+        if let Some(key) = key.strip_prefix("ssl_") {
+            return self.ssl.set(key, text, at);
+        }
+        if let Some(key) = key.strip_prefix("proxy_ssl_") {
+            return self.proxy_ssl.set(key, text, at);
+        }
         match key {
             "client_header_timeout" => self.client_header_timeout = wait(text)?,
             "keepalive_timeout" => self.keepalive_timeout = duration(text)?,
@@ -66,17 +101,28 @@ impl Settings {
             "proxy_tunnel_timeout" => self.proxy_tunnel_timeout = wait(text)?,
             "proxy_next_upstream_tries" => self.retry_mut().tries = count(text, 0, limits::SERVERS_MAX as u64)? as u32,
             "proxy_next_upstream_timeout" => self.retry_mut().within = retry::within(text)?,
+            "http2" if switch(text)? => return Ok(Some(NO_HTTP2.to_string())),
+            "http2" => {}
             _ => unreachable!("the file's mirror has no other inherited key with one value"),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Sets one key from its values, or reports why not. `whole`: the place of all of them.
-    pub fn set_list(&mut self, key: &str, values: &[(&str, Place)], whole: &Place) -> Vec<Report> {
+    pub fn set_list(&mut self, key: &str, values: &[(&str, Place)], whole: &Written) -> Vec<Report> {
+        if let Some(key) = key.strip_prefix("ssl_") {
+            return self.ssl.set_list(key, values, whole);
+        }
         match key {
-            "proxy_next_upstream" => retry::conditions(self.retry_mut(), values, whole),
+            "proxy_next_upstream" => retry::conditions(self.retry_mut(), values, &whole.place),
             "proxy_next_upstream_methods" => retry::methods(self.retry_mut(), values),
             "set_real_ip_from" => self.set_real_ip_from(values),
+            "proxy_ssl_protocols" => self.proxy_ssl.set_protocols(values, &whole.place),
+            "proxy_set_header" => {
+                let (fields, reports) = headers::fields(values);
+                self.set_headers = Arc::new(fields);
+                reports
+            }
             _ => unreachable!("the file's mirror has no other inherited list"),
         }
     }
@@ -111,7 +157,7 @@ impl Settings {
         plan::Location {
             prefix,
             action,
-            set_headers: Arc::default(),
+            set_headers: self.set_headers.clone(),
             client_max_body_size: (self.client_max_body_size > 0).then_some(self.client_max_body_size),
             client_body_timeout: self.client_body_timeout,
             send_timeout: self.send_timeout,
@@ -159,6 +205,9 @@ impl Settings {
         }
     }
 }
+
+/// Of a word and a key.
+pub const NO_HTTP2: &str = "HTTP/2 is not spoken yet: browsers are offered HTTP/1.1, and take it";
 
 /// A duration after which silence ends a connection, or `"off"`.
 pub fn idle(text: &str) -> Result<Option<Duration>, String> {

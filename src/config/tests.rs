@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod answers;
+mod backends;
 mod checks;
 mod form;
 mod groups;
@@ -17,6 +19,8 @@ mod names;
 mod retries;
 mod servers;
 mod shown;
+mod sni;
+mod ssl;
 mod tcp;
 
 /// A world with three names in it.

@@ -2,14 +2,16 @@
 //! the groups, and says in the log when a server goes out of use or comes back.
 
 use super::dns::{Event, Names};
+use super::probe::Secured;
 use super::prober::{Prober, Target};
 use super::steering::Steering;
 use super::{now_ms, status};
 use crate::balance::health::{State, Verdict};
-use crate::balance::{Entry, Group, Site};
-use crate::config::plan::{Address, Host};
+use crate::balance::{Entry, Group};
+use crate::config::plan::{Address, CheckKind, HealthCheck, Host};
 use crate::limits::KEEPER_INTERVAL;
 use crate::log::LogSender;
+use crate::site::Site;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -105,19 +107,20 @@ impl Keeper {
             }
         }
         *self.watched.borrow_mut() = watched;
-        self.prober.set_targets(self.targets());
+        self.prober.set_targets(self.targets(site));
         self.names.set_resolver(&site.plan.resolver);
         self.names.set_hosts(hosts(site));
         self.tell_changes();
     }
 
     /// The configured checks. Servers that are to be seen coming back are added when they are found.
-    fn targets(&self) -> Vec<Target<Key>> {
+    fn targets(&self, site: &Site) -> Vec<Target<Key>> {
         let watched = self.watched.borrow();
         let target = |(&key, watched): (&Key, &Watched)| {
             let (entry, check) = (watched.entry(), watched.group.upstream().health_check.clone()?);
             let addresses = entry.member.addresses.clone();
-            (!entry.peer.down && !addresses.is_empty()).then_some(Target { key, addresses, check })
+            let tls = secured(site, entry, &check);
+            (!entry.peer.down && !addresses.is_empty()).then_some(Target { key, addresses, check, tls })
         };
         watched.iter().filter_map(target).collect()
     }
@@ -198,6 +201,13 @@ impl Keeper {
             None => self.log.info(format!("upstream {name}: a server can be used again")),
         }
     }
+}
+
+/// How a server is asked by TLS; `None`: it is asked without.
+fn secured(site: &Site, entry: &Entry, check: &HealthCheck) -> Option<Secured> {
+    let CheckKind::Http { ssl: Some(dialer), .. } = check.kind else { return None };
+    let dialer = &site.terms.dialers[dialer];
+    Some(Secured { config: dialer.config.clone(), name: dialer.name(&entry.host()) })
 }
 
 fn is_out(state: State) -> bool {

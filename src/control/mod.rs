@@ -5,6 +5,7 @@
 //! nobody reads, say). So this process never leaves by dropping: it flushes the log for a bounded time and exits.
 
 pub mod admin;
+pub mod certificates;
 pub mod desk;
 pub mod dns;
 pub mod files;
@@ -19,6 +20,7 @@ pub mod steering;
 use crate::config::plan::{Address, Plan};
 use crate::limits::CONTROL_RING_ENTRIES;
 use crate::log::{self, Level, LogReceiver, LogSender};
+use crate::tls::{Store, Terms};
 use crate::worker::{self, StartError, Workers};
 use admin::{AdminSocket, SocketFile};
 use desk::Desk;
@@ -79,7 +81,8 @@ where
     D: FnOnce() + 'static,
 {
     let (log, lines) = log::channel(least);
-    let (target, admin, workers, runtime) = match start(&plan, &log) {
+    let store = Arc::new(Store::default());
+    let (target, admin, workers, runtime) = match start(&plan, &store, &log) {
         Ok(started) => started,
         Err(error) => {
             lines.drain_to(&mut std::io::stderr());
@@ -89,8 +92,9 @@ where
     runtime.block_on(async move {
         let admin_file = admin.as_ref().map(AdminSocket::file);
         let workers = Rc::new(workers);
-        let steering = Rc::new(Steering::new(workers.clone(), file, log.clone()));
-        let control = Control { log, workers: workers.clone(), steering, draining: Rc::new(Cell::new(false)) };
+        let steering = Rc::new(Steering::new(workers.clone(), file, store.clone(), log.clone()));
+        let draining = Rc::new(Cell::new(false));
+        let control = Control { log, workers: workers.clone(), steering, draining, store };
         // A task of its own, so that a panic in it comes back as a value and still ends the process in good order.
         let log = control.log.clone();
         let ready = ready(&control, lines, target, admin).map(|signals| (signals, on_ready(&control.workers)));
@@ -115,7 +119,7 @@ where
 type Started = (std::fs::File, Option<AdminSocket>, Workers, tokio_uring::Runtime);
 
 /// Everything that may fail before the first connection.
-fn start(plan: &Arc<Plan>, log: &LogSender) -> Result<Started, NotStarted> {
+fn start(plan: &Arc<Plan>, store: &Arc<Store>, log: &LogSender) -> Result<Started, NotStarted> {
     // Asked first: the libraries of the control plane panic when descriptors run out while they start.
     let needed = files::needed(plan, files::open_now()).to_start;
     if let Some(limit) = files::raise_limit().filter(|&limit| limit < needed) {
@@ -124,7 +128,9 @@ fn start(plan: &Arc<Plan>, log: &LogSender) -> Result<Started, NotStarted> {
     let target = log::open(plan.error_log.as_deref())?;
     let admin = plan.admin.as_deref().map(AdminSocket::bind).transpose()?;
     let plan = look_up(plan)?;
-    let workers = worker::start(plan, log.clone())?;
+    let (terms, warnings) = Terms::load(&plan, store, None).map_err(|errors| errors.join("\n"))?;
+    warnings.into_iter().for_each(|warning| log.warn(warning));
+    let workers = worker::start(plan, Arc::new(terms), log.clone())?;
     let runtime = tokio_uring::Runtime::new(tokio_uring::builder().entries(CONTROL_RING_ENTRIES));
     let runtime = runtime.map_err(NotStarted::Ring)?;
     Ok((target, admin, workers, runtime))
@@ -154,6 +160,7 @@ fn ready(
 ) -> Result<Signals, String> {
     tokio_uring::spawn(lines.write_to(target));
     let keeper = Keeper::start(&control.steering, control.log.clone());
+    tokio_uring::spawn(certificates::watch(control.store.clone(), control.log.clone()));
     let signals = Signals::new().map_err(|error| format!("signals cannot be received: {error}"))?;
     if let Some(admin) = admin {
         let desk = Rc::new(Desk { status: control.status(keeper), steering: control.steering.clone() });
@@ -189,13 +196,15 @@ struct Control {
     workers: Rc<Workers>,
     steering: Rc<Steering>,
     draining: Rc<Cell<bool>>,
+    /// The certificates that are served.
+    store: Arc<Store>,
 }
 
 impl Control {
     /// What makes the body of `GET /status`.
     fn status(&self, keeper: Rc<Keeper>) -> impl Fn() -> String + 'static {
         let (log, draining) = (self.log.clone(), self.draining.clone());
-        let workers = self.workers.clone();
+        let (workers, store) = (self.workers.clone(), self.store.clone());
         move || {
             let process = Process {
                 state: if draining.get() { State::Draining } else { State::Running },
@@ -204,7 +213,9 @@ impl Control {
                 now: SystemTime::now(),
                 now_ms: now_ms(),
             };
-            let status = status::status(&workers.site(), &workers.stats, process, &keeper::unresolved(&keeper));
+            let certificates = certificates::status(&store, process.now);
+            let trouble = keeper::unresolved(&keeper);
+            let status = status::status(&workers.site(), &workers.stats, process, &trouble, certificates);
             serde_json::to_string_pretty(&status).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")) + "\n"
         }
     }

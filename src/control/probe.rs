@@ -6,29 +6,36 @@ mod http;
 mod mysql;
 mod postgres;
 mod redis;
+mod secured;
 mod send_expect;
 
 #[cfg(test)]
 mod tests;
 
+pub use secured::Secured;
+
 use crate::config::plan::{Address, CheckKind, HealthCheck};
 use crate::limits::{CHECK_ANSWER_MAX, CHECK_FAREWELL_MAX, CHECK_WORDS_MAX};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-/// Asks the server at `address` (on `check.port`, if there is one). `Err` says what is wrong in words for a person, short and on one
+/// Asks the server at `address` (on `check.port`, if there is one), by TLS if `tls` says how. `Err` says what is wrong in words for a person, short and on one
 /// line. Takes `check.timeout` at most, connecting and taking leave included; at most `limits::CHECK_ANSWER_MAX` bytes are read.
 /// Needs a tokio runtime with I/O and time.
-pub async fn check(address: &Address, check: &HealthCheck) -> Result<(), String> {
+pub async fn check(address: &Address, check: &HealthCheck, tls: Option<&Secured>) -> Result<(), String> {
     let deadline = Instant::now() + check.timeout;
     let address = at_port(address, check.port);
-    match timeout_at(deadline, Conn::open(&address)).await {
-        Ok(conn) => converse(conn?, &address, check, deadline).await,
-        Err(_) => Err(format!("not connected within {}", shown(check.timeout))),
+    let late = |what: &str| format!("{what} within {}", shown(check.timeout));
+    let mut conn = timeout_at(deadline, Conn::open(&address)).await.map_err(|_| late("not connected"))??;
+    if let Some(tls) = tls {
+        let securing = timeout_at(deadline, secured::secure(conn, tls)).await;
+        conn = securing.map_err(|_| late("no end of the TLS handshake"))??;
     }
+    converse(conn, &address, check, deadline).await
 }
 
 async fn converse(mut conn: Conn, address: &Address, check: &HealthCheck, deadline: Instant) -> Result<(), String> {
@@ -46,7 +53,7 @@ async fn converse(mut conn: Conn, address: &Address, check: &HealthCheck, deadli
 async fn ask(conn: &mut Conn, address: &Address, kind: &CheckKind) -> Result<(), String> {
     match kind {
         CheckKind::Tcp => Ok(()),
-        CheckKind::Http { path, host, status, body } => {
+        CheckKind::Http { path, host, status, body, .. } => {
             let host = host.clone().unwrap_or_else(|| http::host_of(address));
             http::ask(conn, path, &host, status, body.as_deref()).await
         }
@@ -113,7 +120,11 @@ impl Conn {
             return Err(format!("no end of the answer in {CHECK_ANSWER_MAX} bytes"));
         }
         let mut piece = [0; 4096];
-        let count = self.stream.read(&mut piece[..room.min(4096)]).await.map_err(told)?;
+        let count = match self.stream.read(&mut piece[..room.min(4096)]).await {
+            // Servers that end TLS without a word are many, and what they said counts as much.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            received => received.map_err(told)?,
+        };
         self.received += count;
         self.read.extend_from_slice(&piece[..count]);
         Ok(count > 0)
@@ -149,7 +160,7 @@ impl Conn {
         self.farewell = Farewell { words: words.to_vec(), half_close, patience };
     }
 
-    async fn take_leave(&mut self) -> std::io::Result<()> {
+    async fn take_leave(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.farewell.words).await?;
         if self.farewell.half_close {
             self.stream.shutdown().await?;
@@ -165,7 +176,7 @@ impl Conn {
 }
 
 /// An error of the operating system without its number: "connection refused".
-fn told(error: std::io::Error) -> String {
+fn told(error: io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();

@@ -2,7 +2,7 @@
 //!
 //! What it does at a moment is decided by `Schedule`, which sees no clock; `Prober` gives it one and runs the checks as tasks.
 
-use super::probe;
+use super::probe::{self, Secured};
 use crate::config::plan::{Address, CheckKind, HealthCheck};
 use crate::limits::{CHECK_OVERTIME, CHECK_TIMEOUT_DEFAULT, CHECKS_AT_ONCE, RECOVERY_INTERVAL};
 use std::cell::RefCell;
@@ -28,6 +28,8 @@ pub struct Target<K> {
     pub addresses: Vec<Address>,
     /// What, and how often.
     pub check: HealthCheck,
+    /// By TLS.
+    pub tls: Option<Secured>,
 }
 
 impl<K> Target<K> {
@@ -42,7 +44,7 @@ impl<K> Target<K> {
             rise: 1,
             fall: 1,
         };
-        Target { key, addresses, check }
+        Target { key, addresses, check, tls: None }
     }
 }
 
@@ -68,7 +70,7 @@ impl<K: Clone + Eq + Hash + 'static> Prober<K> {
         let ask = |target: Rc<Target<K>>| async move {
             let mut verdict = Err("no address".to_owned());
             for address in &target.addresses {
-                verdict = probe::check(address, &target.check).await;
+                verdict = probe::check(address, &target.check, target.tls.as_ref()).await;
                 if verdict.is_ok() {
                     break;
                 }

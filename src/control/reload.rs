@@ -1,8 +1,9 @@
 //! What a newly loaded plan may change while the process runs, and what changed, for people. Pure.
 
 use super::status;
-use crate::balance::{Group, Site};
+use crate::balance::Group;
 use crate::config::plan::{Listener, Peer, Plan, Service, Upstream};
+use crate::site::Site;
 use std::sync::Arc;
 
 /// Fits a new plan to the listeners that are bound: their order, and the addresses that they really have. All or nothing: the error
@@ -137,7 +138,7 @@ mod tests {
         let site = |servers: &str, before: Option<&Site>| {
             let text =
                 format!("[upstream.a]\nserver = {servers}\n[[tcp]]\nlisten = \"127.0.0.1:1\"\nproxy_pass = \"a\"\n");
-            Site::new(Arc::new(plan(&text)), 1, &|_| None, before)
+            Site::plain(Arc::new(plan(&text)), 1, before)
         };
         let first = site("[\"127.0.0.1:1\", \"127.0.0.1:2\"]", None);
         let table = [

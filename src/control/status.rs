@@ -1,10 +1,12 @@
 //! What `GET /status` answers: the counters of all workers under the names of the plan. Pure: it reads, adds up and names.
 
+use super::certificates::CertificateStatus;
 use crate::balance::health::{State as Health, Verdict};
-use crate::balance::{Entry, Group, Override, Site};
+use crate::balance::{Entry, Group, Override};
 use crate::config::plan::{Address, Host, Listener, Service};
 use crate::log;
 use crate::proto::reason::Reason;
+use crate::site::Site;
 use crate::stats::{Counter, ServerStats, Stats, WorkerStats};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +34,9 @@ pub struct Status {
     pub totals: Counts,
     /// In the plan's order.
     pub listeners: Vec<ListenerStatus>,
+    /// By their files.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
     /// In the plan's order.
     pub upstreams: Vec<UpstreamStatus>,
     /// One per worker.
@@ -206,7 +211,13 @@ pub struct Process {
 pub type Trouble<'a> = Box<dyn Fn(&Host) -> Option<String> + 'a>;
 
 /// Reads everything. `site` is what runs: its plan has the addresses really bound (a port 0 has become another).
-pub fn status(site: &Site, stats: &Stats, process: Process, trouble: &Trouble) -> Status {
+pub fn status(
+    site: &Site,
+    stats: &Stats,
+    process: Process,
+    trouble: &Trouble,
+    certificates: Vec<CertificateStatus>,
+) -> Status {
     let plan = &site.plan;
     let worker = |(i, worker)| worker_status(i, worker, site);
     let workers: Vec<_> = stats.workers.iter().enumerate().map(worker).collect();
@@ -235,6 +246,7 @@ pub fn status(site: &Site, stats: &Stats, process: Process, trouble: &Trouble) -
         log_lines_dropped: process.log_lines_dropped,
         totals,
         listeners: plan.listeners.iter().enumerate().map(listener).collect(),
+        certificates,
         upstreams: site.groups.iter().map(|group| upstream_status(group, process.now_ms, trouble)).collect(),
         workers,
     }
@@ -425,7 +437,10 @@ impl Kind {
 /// A listener's address as one would type it into a browser, as far as that is possible.
 pub fn url(listener: &Listener) -> String {
     match &listener.address {
-        Address::Tcp(tcp) => format!("{}://{tcp}", Kind::of(&listener.service).word()),
+        Address::Tcp(tcp) => match (Kind::of(&listener.service), listener.ssl) {
+            (Kind::Http, true) => format!("https://{tcp}"),
+            (kind, _) => format!("{}://{tcp}", kind.word()),
+        },
         unix => address(unix),
     }
 }

@@ -3,11 +3,13 @@
 
 use super::reload::{difference, fit};
 use super::{dns, now_ms};
-use crate::balance::{Entry, Group, Override, Site};
+use crate::balance::{Entry, Group, Override};
 use crate::config;
 use crate::config::plan::{Address, Host, Plan};
 use crate::limits::{SWAP_TIMEOUT, WEIGHT_MAX};
 use crate::log::LogSender;
+use crate::site::Site;
+use crate::tls::{Store, Terms};
 use crate::worker::Workers;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +28,8 @@ pub struct Steering {
     workers: Rc<Workers>,
     /// The file that is loaded again; `None`: this process has none.
     file: Option<PathBuf>,
+    /// Certificates, through all reloads.
+    store: Arc<Store>,
     log: LogSender,
     changing: Mutex<()>,
     /// What the resolver knows of names: newer than the plan's addresses.
@@ -49,9 +53,9 @@ pub enum Order {
 
 impl Steering {
     /// Of the running workers.
-    pub fn new(workers: Rc<Workers>, file: Option<PathBuf>, log: LogSender) -> Steering {
+    pub fn new(workers: Rc<Workers>, file: Option<PathBuf>, store: Arc<Store>, log: LogSender) -> Steering {
         let names: RefCell<Known> = RefCell::new(Box::new(|_| None));
-        Steering { workers, file, log, changing: Mutex::default(), names, listening: RefCell::default() }
+        Steering { workers, file, store, log, changing: Mutex::default(), names, listening: RefCell::default() }
     }
 
     /// From now on `known` tells the addresses of names.
@@ -96,8 +100,13 @@ impl Steering {
         let mut plan = fit(loaded.plan, &before.plan)
             .map_err(|why| format!("{shown} changes what only a restart can change: {why}; nothing was changed"))?;
         let unknown = self.look_up(&mut plan).await;
-        let after = self.swap(Arc::new(plan)).await?;
-        let warnings: String = loaded.warnings.concat() + &unknown;
+        let plan = Arc::new(plan);
+        let (terms, remarks) = self.terms(&plan, &before).await.map_err(|errors| {
+            format!("{}\n{shown}: the files of TLS have errors; nothing was changed", errors.join("\n"))
+        })?;
+        let after = self.swap(plan, Arc::new(terms)).await?;
+        let remarks: String = remarks.iter().map(|remark| format!("warning: {remark}\n")).collect();
+        let warnings: String = loaded.warnings.concat() + &unknown + &remarks;
         let connections = self.workers.stats.sum(|worker| &worker.connections);
         let kept = match connections {
             0 => String::new(),
@@ -105,6 +114,13 @@ impl Steering {
             more => format!("; {more} client connections kept"),
         };
         Ok(format!("{warnings}{shown}: {}{kept}\n", difference(&before, &after)))
+    }
+
+    /// Reads the files that TLS needs.
+    async fn terms(&self, plan: &Arc<Plan>, before: &Arc<Site>) -> Result<(Terms, Vec<String>), Vec<String>> {
+        let (plan, store, before) = (plan.clone(), self.store.clone(), before.clone());
+        let loading = tokio::task::spawn_blocking(move || Terms::load(&plan, &store, Some(&before.terms)));
+        loading.await.unwrap_or_else(|error| Err(vec![format!("loading failed: {error}")]))
     }
 
     /// Finds the addresses of names that nobody has looked up yet, so that no request comes before they are known. What it says of
@@ -125,17 +141,17 @@ impl Steering {
     pub async fn resolved(&self, name: &str) {
         let _one_at_a_time = self.changing.lock().await;
         let before = self.site();
-        match self.swap(before.plan.clone()).await {
+        match self.swap(before.plan.clone(), before.terms.clone()).await {
             Ok(after) => self.log.info(format!("{name} has other addresses: {}", difference(&before, &after))),
             Err(error) => self.log.error(error),
         }
     }
 
     /// Makes the site of `plan` and waits until it runs everywhere.
-    async fn swap(&self, plan: Arc<Plan>) -> Result<Arc<Site>, String> {
+    async fn swap(&self, plan: Arc<Plan>, terms: Arc<Terms>) -> Result<Arc<Site>, String> {
         let site = {
             let names = self.names.borrow();
-            Arc::new(Site::new(plan, self.workers.stats.workers.len(), &**names, Some(&self.site())))
+            Arc::new(Site::new(plan, terms, self.workers.stats.workers.len(), &**names, Some(&self.site())))
         };
         self.workers.swap(site.clone());
         self.listening.borrow().iter().for_each(|heard| heard(&site));

@@ -42,6 +42,15 @@ impl Decoder {
         }
     }
 
+    /// The trailers are checked as ever, and left out: some backends take them for fields of the head, and one that the
+    /// configuration sets there is the client's nowhere. RFC 9110 6.5.1 allows that to whoever passes a message on.
+    pub fn without_trailers(mut self) -> Self {
+        if let Decoder::Chunked(chunks) = &mut self {
+            chunks.leave_trailers_out();
+        }
+        self
+    }
+
     /// True when the body is complete.
     pub fn is_done(&self) -> bool {
         match self {

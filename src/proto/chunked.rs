@@ -15,6 +15,8 @@ pub struct Chunks {
     announced: u64,
     /// Field lines behind the last chunk; allocates only if there are any.
     trailers: Vec<u8>,
+    /// They go no further.
+    without_trailers: bool,
 }
 
 /// What the next byte is.
@@ -61,7 +63,7 @@ const DIGITS_MAX: u8 = 16;
 
 impl Chunks {
     pub(super) fn new() -> Self {
-        Chunks { state: FIRST, line: 0, overhead: 0, announced: 0, trailers: Vec::new() }
+        Chunks { state: FIRST, line: 0, overhead: 0, announced: 0, trailers: Vec::new(), without_trailers: false }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -81,7 +83,12 @@ impl Chunks {
     }
 
     pub(super) fn trailers(&self) -> &[u8] {
-        if self.is_done() { &self.trailers } else { &[] }
+        if self.is_done() && !self.without_trailers { &self.trailers } else { &[] }
+    }
+
+    /// See `Decoder::without_trailers`.
+    pub(super) fn leave_trailers_out(&mut self) {
+        self.without_trailers = true;
     }
 
     /// See `Decoder::decode`.

@@ -36,6 +36,7 @@ reasons! {
     AmbiguousFraming "ambiguous_framing" 400 "The end of the message could be read in two ways.";
     BadChunk "bad_chunk" 400 "The chunked body is malformed.";
     NoLocation "no_location" 404 "No location matches this path.";
+    ChallengeMissing "acme_challenge_missing" 404 "There is no answer to this ACME challenge.";
     ConnectMethod "connect_method" 405 "CONNECT is not offered here.";
     HeadTimeout "head_timeout" 408 "The request's head did not arrive in time.";
     BodyTimeout "body_timeout" 408 "The request's body did not arrive in time.";
@@ -43,8 +44,17 @@ reasons! {
     TargetTooLong "target_too_long" 414 "The request target is too long.";
     ExpectationFailed "expectation_failed" 417 "Expect asks for something unknown.";
     HeadTooLarge "head_too_large" 431 "The request's head is too large.";
+    PlainHttpOnTls "plain_http_on_tls" 400 "This port speaks HTTPS, and plain HTTP came.";
+    ClientCertificateRequired "client_certificate_required" 400 "This server asks for a client certificate, and none was sent.";
+    ClientCertificateBad "client_certificate_bad" 400 "The client's certificate is not one that this server trusts.";
+    MisdirectedRequest "misdirected_request" 421 "This connection was made for another server name.";
     UnknownTransferCoding "unknown_transfer_coding" 501 "A transfer coding other than chunked is not understood.";
     UnknownVersion "unknown_version" 505 "This version of HTTP is not spoken here.";
+    // Before a request could be read: nothing can be answered.
+    TlsHandshakeFailed "tls_handshake_failed" 0 "The client's TLS handshake failed.";
+    TlsHandshakeTimeout "tls_handshake_timeout" 0 "The client's TLS handshake did not end in time.";
+    ProxyProtocolUntrusted "proxy_protocol_untrusted" 0 "A PROXY protocol header came from a peer that set_real_ip_from does not name.";
+    ProxyProtocolMalformed "proxy_protocol_malformed" 0 "The connection does not begin with a PROXY protocol header.";
     // The client went away: nothing can be answered.
     ClientGone "client_gone" 0 "The client went away.";
     ClientTimeout "client_timeout" 0 "The client stopped reading.";
@@ -52,6 +62,7 @@ reasons! {
     ConnectRefused "connect_refused" 502 "The backend refused the connection.";
     ConnectFailed "connect_failed" 502 "The backend could not be reached.";
     ConnectTimeout "connect_timeout" 504 "The backend did not accept the connection in time.";
+    BackendTlsFailed "backend_tls_failed" 502 "The TLS handshake with the backend failed.";
     BackendClosed "backend_closed" 502 "The backend closed the connection before its answer was complete.";
     BackendReset "backend_reset" 502 "The backend reset the connection before its answer was complete.";
     BadResponse "bad_response" 502 "The backend's answer is not HTTP/1.1.";

@@ -21,6 +21,63 @@ pub struct Forwarding<'a> {
     pub trusted: bool,
     /// Host for a request that has none (HTTP/1.0).
     pub fallback_host: &'a str,
+    /// Fields that the configuration sets.
+    pub set: Option<&'a dyn SetFields>,
+}
+
+/// Fields that the configuration sets in requests: they take the place of the client's and of ours.
+pub trait SetFields {
+    /// How many there are.
+    fn len(&self) -> usize;
+    /// There are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The name of one.
+    fn name(&self, nth: usize) -> &str;
+    /// Its value, piece by piece. Without a byte the field is left out.
+    fn value(&self, nth: usize, out: &mut dyn FnMut(&[u8]));
+}
+
+impl dyn SetFields + '_ {
+    /// Those that may be set: never what belongs to one connection, or frames.
+    fn named(&self) -> impl Iterator<Item = (usize, &str)> {
+        (0..self.len()).map(|nth| (nth, self.name(nth))).filter(|(_, name)| !is_hop_by_hop(name) && !is(name, "expect"))
+    }
+
+    /// This field is set. CGI, WSGI and PHP see no difference between '-', '_' and other signs: `X_Client_DN` and `X.Client.DN` would pass for
+    /// `X-Client-DN`.
+    fn has(&self, name: &str) -> bool {
+        let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+        let same = |other: &str| name.len() == other.len() && name.bytes().map(fold).eq(other.bytes().map(fold));
+        self.named().any(|(_, other)| same(other))
+    }
+
+    /// Writes one, unless it is empty; true if it was written. What would end the line or the text becomes a blank (RFC 9110 5.5):
+    /// values are made of what clients say.
+    fn write(&self, w: &mut Writer, nth: usize) -> bool {
+        let mut begun = false;
+        self.value(nth, &mut |piece| {
+            if !piece.is_empty() && !std::mem::replace(&mut begun, true) {
+                w.put_str(self.name(nth));
+                w.put(b": ");
+            }
+            let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+            for part in piece.split_inclusive(is_control) {
+                match part.split_last() {
+                    Some((last, rest)) if is_control(last) => {
+                        w.put(rest);
+                        w.put(b" ");
+                    }
+                    _ => w.put(part),
+                }
+            }
+        });
+        if begun {
+            w.put(b"\r\n");
+        }
+        begun
+    }
 }
 
 /// What becomes of a request's field.
@@ -65,17 +122,17 @@ pub fn write_request(w: &mut Writer, request: &Request, facts: &RequestFacts, ro
     w.put(if route.target.starts_with('?') { b" /" } else { b" " });
     w.put_str(route.target);
     w.put(b" HTTP/1.1\r\n");
-    let host = if route.authority.is_empty() { forwarding.fallback_host } else { route.authority };
-    w.put_field("Host", host.as_bytes());
-
+    write_host(w, route, forwarding);
     let named = Named::new(request.fields);
     let mut trailers = false;
     let mut chain = false;
     // Ours are written below unless the trusted peer's were passed on here.
     let (mut real_ip, mut proto, mut forwarded_host) = (true, true, !route.authority.is_empty());
+    let is_set = |name| forwarding.set.is_some_and(|set| set.has(name));
     for field in request.fields {
         let (name, value) = (field.name, field.value);
         let pass = match fate(name) {
+            _ if is_set(name) => false,
             Fate::Pass => !named.has(name),
             Fate::Drop => false,
             Fate::Te => {
@@ -96,14 +153,21 @@ pub fn write_request(w: &mut Writer, request: &Request, facts: &RequestFacts, ro
         }
     }
 
-    write_forwarded_for(w, if chain { request.fields } else { &[] }, forwarding.peer_ip);
-    if real_ip {
+    if let Some(set) = forwarding.set {
+        for (nth, _) in set.named().filter(|(_, name)| !is(name, "host")) {
+            set.write(w, nth);
+        }
+    }
+    if !is_set("x-forwarded-for") {
+        write_forwarded_for(w, if chain { request.fields } else { &[] }, forwarding.peer_ip);
+    }
+    if real_ip && !is_set("x-real-ip") {
         w.put_field("X-Real-IP", forwarding.client_ip.as_bytes());
     }
-    if proto {
+    if proto && !is_set("x-forwarded-proto") {
         w.put_field("X-Forwarded-Proto", forwarding.scheme.as_bytes());
     }
-    if forwarded_host {
+    if forwarded_host && !is_set("x-forwarded-host") {
         w.put_field("X-Forwarded-Host", route.authority.as_bytes());
     }
     if facts.expect_continue {
@@ -119,6 +183,18 @@ pub fn write_request(w: &mut Writer, request: &Request, facts: &RequestFacts, ro
     w.put(b"\r\n");
 }
 
+/// Writes the one Host: as set, else as the client's. HTTP/1.1 must have it, so that an empty value leaves the client's.
+fn write_host(w: &mut Writer, route: &Route, forwarding: &Forwarding) {
+    if let Some(set) = forwarding.set
+        && let Some((nth, _)) = set.named().find(|(_, name)| is(name, "host"))
+        && set.write(w, nth)
+    {
+        return;
+    }
+    let host = if route.authority.is_empty() { forwarding.fallback_host } else { route.authority };
+    w.put_field("Host", host.as_bytes());
+}
+
 /// True when the trusted peer's field goes on; ours is not needed then.
 fn keep_trusted(forwarding: &Forwarding, ours: &mut bool) -> bool {
     *ours &= !forwarding.trusted;
@@ -128,12 +204,17 @@ fn keep_trusted(forwarding: &Forwarding, ours: &mut bool) -> bool {
 /// The chain that came, and this hop's client behind it: one field, so that readers of the first or the last one agree.
 fn write_forwarded_for(w: &mut Writer, fields: &[Header], peer_ip: &str) {
     w.put(b"X-Forwarded-For: ");
-    for field in fields.iter().filter(|f| is(f.name, "x-forwarded-for") && !f.value.is_empty()) {
-        w.put(field.value);
-        w.put(b", ");
-    }
-    w.put_str(peer_ip);
+    forwarded_for(fields, peer_ip, |piece| w.put(piece));
     w.put(b"\r\n");
+}
+
+/// Hands out the value of X-Forwarded-For piece by piece.
+pub fn forwarded_for(fields: &[Header], peer_ip: &str, mut out: impl FnMut(&[u8])) {
+    for field in fields.iter().filter(|f| is(f.name, "x-forwarded-for") && !f.value.is_empty()) {
+        out(field.value);
+        out(b", ");
+    }
+    out(peer_ip.as_bytes());
 }
 
 /// Writes the one field that frames a body, if one is needed.
@@ -149,8 +230,17 @@ fn write_framing(w: &mut Writer, framing: Framing) {
     }
 }
 
+/// What we add to a backend's answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Added<'a> {
+    /// A cookie of ours, set behind the backend's own.
+    pub cookie: Option<&'a SetCookie<'a>>,
+    /// The value of Strict-Transport-Security, in place of the backend's.
+    pub hsts: Option<&'a str>,
+}
+
 /// Writes a final response for the client. `framing`: how the body will go to it (see `ResponseFacts::framing_to_client`).
-/// `close`: the connection ends after it; `Framing::Close` implies that. `cookie`: one of ours, set behind the backend's own.
+/// `close`: the connection ends after it; `Framing::Close` implies that.
 pub fn write_response(
     w: &mut Writer,
     response: &Response,
@@ -158,13 +248,13 @@ pub fn write_response(
     request: &RequestFacts,
     framing: Framing,
     close: bool,
-    cookie: Option<&SetCookie>,
+    added: Added,
 ) {
     write_status_line(w, response);
     // RFC 9110 15.5.22: 426 must say which protocol is wanted, and Upgrade needs its Connection option.
     let upgrade = response.status == 426 && response.fields.iter().any(|f| is(f.name, "upgrade"));
-    write_fields(w, response, upgrade);
-    if let Some(cookie) = cookie {
+    write_fields(w, response, upgrade, added.hsts);
+    if let Some(cookie) = added.cookie {
         cookie.write(w);
     }
     match (close || framing == Framing::Close, upgrade) {
@@ -187,14 +277,14 @@ pub fn write_response(
 /// Writes an interim response (1xx but 101). HTTP/1.0 clients must not be sent one (RFC 9110 15.2).
 pub fn write_interim(w: &mut Writer, response: &Response) {
     write_status_line(w, response);
-    write_fields(w, response, false);
+    write_fields(w, response, false, None);
     w.put(b"\r\n");
 }
 
 /// Writes the 101 that turns the connection into a WebSocket.
-pub fn write_switching(w: &mut Writer, response: &Response) {
+pub fn write_switching(w: &mut Writer, response: &Response, hsts: Option<&str>) {
     write_status_line(w, response);
-    write_fields(w, response, false);
+    write_fields(w, response, false, hsts);
     w.put(b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
 }
 
@@ -207,14 +297,18 @@ fn write_status_line(w: &mut Writer, response: &Response) {
     w.put(b"\r\n");
 }
 
-/// The backend's fields that are meant for the client.
-fn write_fields(w: &mut Writer, response: &Response, upgrade: bool) {
+/// The backend's fields that are meant for the client, and `hsts` in place of its own.
+fn write_fields(w: &mut Writer, response: &Response, upgrade: bool, hsts: Option<&str>) {
     let named = Named::new(response.fields);
     for field in response.fields {
-        let pass = !is_hop_by_hop(field.name) && !named.has(field.name);
+        let replaced = hsts.is_some() && is(field.name, "strict-transport-security");
+        let pass = !is_hop_by_hop(field.name) && !named.has(field.name) && !replaced;
         if pass || (upgrade && is(field.name, "upgrade")) {
             w.put_field(field.name, field.value);
         }
+    }
+    if let Some(hsts) = hsts {
+        w.put_field("Strict-Transport-Security", hsts.as_bytes());
     }
 }
 

@@ -9,6 +9,7 @@ const FORWARDING: Forwarding = Forwarding {
     scheme: "http",
     trusted: false,
     fallback_host: "backend",
+    set: None,
 };
 /// What every request from that client gets where it has the Host "a".
 const OURS: &str = "X-Forwarded-For: 192.0.2.1|X-Real-IP: 192.0.2.1|X-Forwarded-Proto: http|X-Forwarded-Host: a";
@@ -180,7 +181,17 @@ fn answer(from: &str, request: &RequestFacts, close: bool) -> String {
 fn answer_with(from: &str, request: &RequestFacts, close: bool, cookie: Option<&SetCookie>) -> String {
     with_response(head(from).as_bytes(), |response| {
         let facts = response.inspect(request).unwrap();
-        written(|w| write_response(w, response, &facts, request, facts.framing_to_client(request), close, cookie))
+        written(|w| {
+            write_response(
+                w,
+                response,
+                &facts,
+                request,
+                facts.framing_to_client(request),
+                close,
+                Added { cookie, hsts: None },
+            )
+        })
     })
     .unwrap()
 }
@@ -259,7 +270,7 @@ fn interim_responses_keep_only_fields() {
     }
     let from = "HTTP/1.1 101 Switching Protocols|upgrade: WebSocket|connection: Upgrade, x|X: y|Sec-WebSocket-Accept: z|Content-Length: 3";
     let to = "HTTP/1.1 101 Switching Protocols|Sec-WebSocket-Accept: z|Connection: upgrade|Upgrade: websocket";
-    assert_eq!(with_response(head(from).as_bytes(), |r| written(|w| write_switching(w, r))).unwrap(), head(to));
+    assert_eq!(with_response(head(from).as_bytes(), |r| written(|w| write_switching(w, r, None))).unwrap(), head(to));
 }
 
 #[test]
@@ -433,7 +444,7 @@ fn a_rewritten_response_means_the_same() {
         accepted += 1;
         let framing = facts.framing_to_client(&request);
         let close = random.below(2) == 0;
-        let again = written(|w| write_response(w, &response, &facts, &request, framing, close, None));
+        let again = written(|w| write_response(w, &response, &facts, &request, framing, close, Added::default()));
         let seen = response_facts(again.as_bytes(), &request)
             .unwrap_or_else(|e| panic!("{e:?} round {round} {text:?} -> {again:?}"));
         assert_eq!(seen.body, framing, "round {round} {text:?} -> {again:?}");
@@ -441,4 +452,109 @@ fn a_rewritten_response_means_the_same() {
         assert_eq!(seen.keep_alive, keep, "round {round} {text:?} -> {again:?}");
     }
     assert!(accepted > 20_000, "only {accepted} heads were accepted");
+}
+
+#[test]
+fn strict_transport_security_is_ours_alone_where_it_is_configured() {
+    let rows = [
+        ("X: 1", "X: 1|STS"),
+        ("strict-transport-security: max-age=0|X: 1|Strict-Transport-Security: max-age=1", "X: 1|STS"),
+        ("Connection: strict-transport-security", "STS"),
+    ];
+    for (from, to) in rows {
+        let ours = Some("max-age=7; preload");
+        let to = to.replace("STS", "Strict-Transport-Security: max-age=7; preload");
+        let final_head = head(&format!("HTTP/1.1 200 OK|{from}|Content-Length: 0"));
+        let facts = response_facts(final_head.as_bytes(), &GET).unwrap();
+        let write = |hsts| {
+            let added = Added { cookie: None, hsts };
+            with_response(final_head.as_bytes(), |r| {
+                written(|w| write_response(w, r, &facts, &GET, Framing::Length(0), false, added))
+            })
+        };
+        assert_eq!(write(ours).unwrap(), head(&format!("HTTP/1.1 200 OK|{to}|Content-Length: 0")));
+        // Otherwise it is the backend's matter.
+        let theirs = write(None).unwrap().to_ascii_lowercase().matches("strict-transport-security: ").count();
+        assert_eq!(theirs, from.to_ascii_lowercase().matches("security: ").count());
+        let switching = head(&format!("HTTP/1.1 101 Switching Protocols|Upgrade: websocket|{from}"));
+        let switched = with_response(switching.as_bytes(), |r| written(|w| write_switching(w, r, ours))).unwrap();
+        let rest = "Connection: upgrade|Upgrade: websocket";
+        assert_eq!(switched, head(&format!("HTTP/1.1 101 Switching Protocols|{to}|{rest}")));
+    }
+}
+
+/// Names and values; the pieces of a value are parted by '+'.
+struct Set(&'static [(&'static str, &'static str)]);
+
+impl SetFields for Set {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn name(&self, nth: usize) -> &str {
+        self.0[nth].0
+    }
+    fn value(&self, nth: usize, out: &mut dyn FnMut(&[u8])) {
+        self.0[nth].1.split('+').for_each(|piece| out(piece.as_bytes()));
+    }
+}
+
+#[test]
+fn fields_are_set_as_configured() {
+    const REST: &str = "X-Forwarded-For: 192.0.2.1|X-Real-IP: 192.0.2.1|X-Forwarded-Proto: http|X-Forwarded-Host: a";
+    let request = "GET / HTTP/1.1|Host: a|";
+    type Row = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    let rows: [Row; 16] = [
+        ("X: 1", &[], "Host: a|X: 1|REST"),
+        ("X: 1", &[("Y", "2+3")], "Host: a|X: 1|Y: 23|REST"),
+        // In place of the client's, whatever its spelling; also if there is nothing to say.
+        ("X-Client-DN: forged|x-client-dn: forged", &[("X-Client-DN", "CN=b")], "Host: a|X-Client-DN: CN=b|REST"),
+        ("X_Client_DN: forged|X-client_dn: forged", &[("X-Client-DN", "CN=b")], "Host: a|X-Client-DN: CN=b|REST"),
+        ("X-Client-DN: forged|X-Client: 1", &[("X_Client_DN", "CN=b")], "Host: a|X-Client: 1|X_Client_DN: CN=b|REST"),
+        ("X-Client-DN: forged|Y: 1", &[("x-client-dn", "+")], "Host: a|Y: 1|REST"),
+        ("X: 1", &[("X", "2"), ("x", "3"), ("Y", "")], "Host: a|X: 2|x: 3|REST"),
+        // A client's Connection does not reach ours.
+        ("Connection: x-client-dn|X-Client-DN: forged", &[("X-Client-DN", "CN=b")], "Host: a|X-Client-DN: CN=b|REST"),
+        // In place of what we would write.
+        ("X: 1", &[("Host", "b:+81"), ("host", "c")], "Host: b:81|X: 1|REST"),
+        ("X: 1", &[("host", "")], "Host: a|X: 1|REST"),
+        (
+            "X-Forwarded-For: 1|X-Real-IP: 2",
+            &[("X-Forwarded-For", "f"), ("X-Real-IP", ""), ("X-Forwarded-Proto", "p"), ("X-Forwarded-Host", "h")],
+            "Host: a|X-Forwarded-For: f|X-Forwarded-Proto: p|X-Forwarded-Host: h",
+        ),
+        ("Proxy: 1", &[("Proxy", "2")], "Host: a|Proxy: 2|REST"),
+        // What belongs to one connection, or frames, cannot be set.
+        (
+            "TE: trailers",
+            &[
+                ("Connection", "close"),
+                ("UPGRADE", "h2c"),
+                ("Content-Length", "5"),
+                ("transfer-encoding", "chunked"),
+                ("Expect", "100-continue"),
+                ("TE", "gzip"),
+                ("Keep-Alive", "1"),
+            ],
+            "Host: a|REST|Connection: TE|TE: trailers",
+        ),
+        // Nothing is smuggled.
+        ("X: 1", &[("Y", "a\r\nZ: b+\n+\0c\x7f\td\u{e9}")], "Host: a|X: 1|Y: a  Z: b  c \td\u{e9}|REST"),
+        ("X: 1", &[("Y", "\r\n")], "Host: a|X: 1|Y:   |REST"),
+        ("X: 1", &[("Host", "b\r\nZ: c")], "Host: b  Z: c|X: 1|REST"),
+    ];
+    for trusted in [false, true] {
+        for (fields, set, wanted) in &rows {
+            if trusted && wanted.contains("REST") {
+                continue; // what a trusted peer says is another test's
+            }
+            let forwarding = Forwarding { set: Some(&Set(set)), trusted, ..FORWARDING };
+            let got = rewrite(head(&format!("{request}{fields}")).as_bytes(), &forwarding).unwrap();
+            assert_eq!(got, head(&format!("GET / HTTP/1.1|{}", wanted.replace("REST", REST))), "{fields} {set:?}");
+        }
+    }
+    // A body stays framed as it is.
+    let forwarding = Forwarding { set: Some(&Set(&[("Content-Length", "9"), ("Y", "1")])), ..FORWARDING };
+    let post = head("POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked");
+    let got = rewrite(post.as_bytes(), &forwarding).unwrap();
+    assert_eq!(got, head(&format!("POST / HTTP/1.1|Host: a|Y: 1|{REST}|Transfer-Encoding: chunked")));
 }

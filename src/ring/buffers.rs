@@ -7,7 +7,7 @@
 //! A lease carries its owner, which the socket checks at send: no bytes of one client ever reach another.
 
 use super::memory::shrink;
-use crate::limits::{BUFFER_LARGE, BUFFER_SMALL, TRIM_WORTH};
+use crate::limits::{BUFFER_LARGE, BUFFER_SMALL, TLS_ROOM, TRIM_WORTH};
 use slab::Slab;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -43,16 +43,18 @@ struct Stock {
     idle: usize,
     /// Of these, how many are to go.
     surplus: usize,
+    /// One to write into while another is read: the two then change places.
+    fresh: Option<Box<[u8]>>,
 }
 
 impl Stock {
     fn new(most: u32) -> Self {
-        Self { free: Vec::new(), promised: 0, most, out: 0, idle: 0, surplus: 0 }
+        Self { free: Vec::new(), promised: 0, most, out: 0, idle: 0, surplus: 0, fresh: None }
     }
 
     fn take(&mut self, bytes: usize) -> Box<[u8]> {
         self.out += 1;
-        let buffer = self.free.pop().unwrap_or_else(|| vec![0; bytes].into_boxed_slice());
+        let buffer = self.free.pop().unwrap_or_else(|| made(bytes));
         self.idle = self.idle.min(self.free.len());
         buffer
     }
@@ -330,17 +332,50 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Writes other bytes in place of these: `rewrite` reads the present ones and fills a buffer that is larger by
+    /// [`TLS_ROOM`]. What it returns is the new length, which only [`Socket::send`](super::Socket::send) may read beyond the usual one.
+    /// Nothing is copied: the two buffers change places.
+    pub fn rewrite<E>(&mut self, rewrite: impl FnOnce(&[u8], &mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
+        let bytes = self.data.len() - TLS_ROOM;
+        let mut fresh = self.stock(|stock| stock.fresh.take()).unwrap_or_else(|| made(bytes));
+        let result = rewrite(&self.data, &mut fresh);
+        std::mem::swap(&mut self.data, &mut fresh);
+        self.stock(|stock| stock.fresh = Some(fresh));
+        result
+    }
+
+    fn stock<T>(&self, act: impl FnOnce(&mut Stock) -> T) -> T {
+        let mut pool = self.pool.borrow_mut();
+        match self.size {
+            Size::Small => act(&mut pool.small),
+            Size::Large => act(&mut pool.large),
+        }
+    }
+
+    /// The bytes to be sent; see [`Lease::rewrite`].
+    pub(super) fn sent(&self, start: u32, end: u32) -> &[u8] {
+        &self.data[start as usize..end as usize]
+    }
+}
+
 impl Deref for Lease {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.data
+        &self.data[..self.data.len() - TLS_ROOM]
     }
 }
 
 impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.data
+        let usual = self.data.len() - TLS_ROOM;
+        &mut self.data[..usual]
     }
+}
+
+/// A buffer of so many bytes, and the room for what TLS adds.
+fn made(bytes: usize) -> Box<[u8]> {
+    vec![0; bytes + TLS_ROOM].into_boxed_slice()
 }
 
 impl Drop for Lease {

@@ -16,6 +16,9 @@ pub enum Operation {
     PollRead(Descriptor),
     /// One-shot poll for POLLOUT.
     PollWrite(Descriptor),
+    /// Multishot poll for POLLOUT. Of a socket whose peer has ended the one-shot poll says just that, at once and again and again: the kernel
+    /// adds POLLRDHUP to every mask. This one says it once, and then when there is room.
+    PollRoom(Descriptor),
     /// Multishot accept of non-blocking descriptors.
     Accept(Descriptor),
     /// Connect to the address at this place.
@@ -100,6 +103,8 @@ pub trait Driver: 'static {
     fn accept(&mut self, listener: Descriptor) -> io::Result<Descriptor>;
     /// getpeername(2); `None` for unix sockets.
     fn peer(&mut self, socket: Descriptor) -> io::Result<Option<SocketAddr>>;
+    /// getsockname(2); `None` for unix sockets.
+    fn local(&mut self, socket: Descriptor) -> io::Result<Option<SocketAddr>>;
     /// shutdown(2), done directly: IORING_OP_SHUTDOWN always runs on a kernel worker thread.
     fn shutdown(&mut self, socket: Descriptor, half: Shutdown) -> io::Result<()>;
     /// A non-blocking pipe of `bytes` bytes if the kernel grants it (pipe-user-pages-soft), else of what it gives: see `PipeEnds::capacity`.

@@ -350,14 +350,19 @@ impl<D: Driver> Reactor<D> {
                 entry.wake_writer();
                 true
             }
+            Op::Room { .. } if entry.cancelled => !completion.more,
             Op::Room { .. } => {
-                entry.wake_writer();
-                true
+                let over = self.is_poll_over(entry.descriptor, target, completion);
+                if over {
+                    entry.wake_writer();
+                }
+                over
             }
             // Given up. A send that the kernel had begun says how far it came, not ECANCELED: handed over once more, nothing
             // would ever end it while the peer does not read.
-            Op::Send { .. } if entry.cancelled => true,
-            Op::Send { polling: true, .. } if result < 0 => {
+            Op::Send { .. } if entry.cancelled => !completion.more,
+            Op::Send { polling: true, .. } if !self.is_poll_over(entry.descriptor, target, completion) => false,
+            Op::Send { polling: true, .. } if result < 0 && result != -libc::ECANCELED => {
                 entry.send_failed(-result);
                 true
             }
@@ -407,11 +412,31 @@ impl<D: Driver> Reactor<D> {
         true
     }
 
+    /// A poll for room has said its last word: there is room, or the socket has failed, or the poll itself.
+    fn is_poll_over(&self, descriptor: Descriptor, target: Target, completion: Completion) -> bool {
+        let Completion { result, more, .. } = completion;
+        let is_room = result < 0 || result & i32::from(libc::POLLOUT | libc::POLLERR | libc::POLLHUP) != 0;
+        match (is_room, more) {
+            (true, false) => true,
+            (true, true) => {
+                self.cancel(target); // the last completion follows
+                false
+            }
+            (false, true) => false,
+            // Only that the peer has ended. Asked the same way again it would say so again.
+            (false, false) => {
+                // SAFETY: a poll has no memory arguments.
+                unsafe { self.0.driver.borrow_mut().submit(Operation::PollRoom(descriptor), target.pack()) };
+                false
+            }
+        }
+    }
+
     /// Hands what is left of the op's lease to the kernel.
     pub(super) fn submit_send(&self, op: &mut Op, descriptor: Descriptor, target: Target) {
         let Op::Send { lease, start, end, polling, .. } = op else { unreachable!("only sends are sent") };
         *polling = false;
-        let bytes = &lease[*start as usize..*end as usize];
+        let bytes = lease.sent(*start, *end);
         let operation = Operation::Send(descriptor, bytes.as_ptr(), bytes.len() as u32);
         // SAFETY: the op slot owns the lease, whose memory is a box that does not move when the slot does; the slot is freed
         // only by the op's last completion, and nobody writes into a lease that a slot owns.

@@ -253,7 +253,7 @@ impl World {
                 let end = self.ends.get_mut(&d.0).expect("accepts name listeners");
                 end.accept = Some(user_data);
             }
-            Operation::PollWrite(d) => {
+            Operation::PollWrite(d) | Operation::PollRoom(d) => {
                 assert!(!self.ends[&d.0].closed);
                 self.complete(user_data, i32::from(libc::POLLOUT), false);
             }
@@ -433,6 +433,10 @@ impl Driver for Scripted {
         Ok(Some(([192, 0, 2, 1], 12345).into()))
     }
 
+    fn local(&mut self, _: Descriptor) -> io::Result<Option<SocketAddr>> {
+        Ok(Some(([198, 51, 100, 1], 80).into()))
+    }
+
     fn shutdown(&mut self, socket: Descriptor, half: Shutdown) -> io::Result<()> {
         let mut world = self.world();
         let end = world.end(socket);
@@ -507,9 +511,11 @@ impl Driver for Scripted {
             return;
         }
         let pending = |p: &Pending| match p.operation {
-            Operation::Send(d, ..) | Operation::Connect(d, ..) | Operation::PollRead(d) | Operation::PollWrite(d) => {
-                d == descriptor
-            }
+            Operation::Send(d, ..)
+            | Operation::Connect(d, ..)
+            | Operation::PollRead(d)
+            | Operation::PollWrite(d)
+            | Operation::PollRoom(d) => d == descriptor,
             Operation::Accept(d) => d == descriptor,
             Operation::Cancel(_) => false,
         };

@@ -162,6 +162,11 @@ impl<D: Driver> Socket<D> {
         self.with(|entry| entry.owner = owner);
     }
 
+    /// Whose bytes may be sent here.
+    pub fn owner(&self) -> Owner {
+        self.with(|entry| entry.owner)
+    }
+
     /// The peer's address; `None` for unix sockets.
     pub fn peer(&self) -> io::Result<Option<SocketAddr>> {
         let descriptor = self.with(|entry| entry.descriptor);

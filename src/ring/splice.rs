@@ -9,6 +9,7 @@ use super::timers::{Elapsed, Timer};
 use crate::limits::PIPE_PATIENCE;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
 
@@ -130,5 +131,11 @@ impl<D: Driver> Socket<D> {
     pub fn keep_alive(&self) {
         let descriptor = self.with(|entry| entry.descriptor);
         self.reactor.0.driver.borrow_mut().keep_alive(descriptor);
+    }
+
+    /// Our own address, the one that a client connected to; `None` for unix sockets.
+    pub fn local(&self) -> io::Result<Option<SocketAddr>> {
+        let descriptor = self.with(|entry| entry.descriptor);
+        self.reactor.0.driver.borrow_mut().local(descriptor)
     }
 }

@@ -499,3 +499,22 @@ fn a_watched_socket_tells_its_watcher() {
     drop((a, b));
     nothing_left(&reactor);
 }
+
+#[test]
+#[cfg_attr(miri, ignore)]
+fn a_socket_knows_both_its_ends() {
+    let Ok(driver) = uring::Uring::new() else { return println!("skipped: no io_uring here") };
+    let reactor = Reactor::new(driver, 16, 16);
+    let adopt =
+        |descriptor: std::os::fd::OwnedFd| reactor.adopt(Descriptor(std::os::fd::IntoRawFd::into_raw_fd(descriptor)));
+    for any in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(listener) = std::net::TcpListener::bind(any) else { continue };
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let ends = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+        let socket = adopt(listener.accept().unwrap().0.into());
+        assert_eq!((socket.peer().unwrap(), socket.local().unwrap()), (Some(ends.0), Some(ends.1)));
+    }
+    let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    let socket = adopt(one.into());
+    assert_eq!((socket.peer().unwrap(), socket.local().unwrap()), (None, None));
+}

@@ -132,6 +132,19 @@ fn check(result: impl Into<i64>) -> io::Result<usize> {
     usize::try_from(result.into()).map_err(|_| io::Error::last_os_error())
 }
 
+/// What getpeername(2) or getsockname(2) says; `None` for unix sockets.
+///
+/// # Safety
+/// `ask` writes at most `len` bytes of an address into the storage, and then how many, or returns -1.
+unsafe fn address_of(
+    ask: impl FnOnce(*mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int,
+) -> io::Result<Option<SocketAddr>> {
+    // SAFETY: the caller's promise is what `try_init` asks for.
+    let (_, address) =
+        unsafe { socket2::SockAddr::try_init(|storage, len| check(ask(storage.cast(), len)).map(drop)) }?;
+    Ok(address.as_socket())
+}
+
 /// The socket obeys only its own O_NONBLOCK, the pipe only SPLICE_F_NONBLOCK: both are needed.
 fn splice(from: Descriptor, to: Descriptor, most: usize, flags: u32) -> io::Result<usize> {
     let flags = flags | libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
@@ -192,6 +205,7 @@ impl Driver for Uring {
                 opcode::PollAdd::new(types::Fd(d.0), (libc::POLLIN | libc::POLLRDHUP) as u32).multi(true).build()
             }
             Operation::PollWrite(d) => opcode::PollAdd::new(types::Fd(d.0), libc::POLLOUT as u32).build(),
+            Operation::PollRoom(d) => opcode::PollAdd::new(types::Fd(d.0), libc::POLLOUT as u32).multi(true).build(),
             Operation::Accept(d) => {
                 opcode::AcceptMulti::new(types::Fd(d.0)).flags(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC).build()
             }
@@ -267,14 +281,13 @@ impl Driver for Uring {
     }
 
     fn peer(&mut self, socket: Descriptor) -> io::Result<Option<SocketAddr>> {
-        // SAFETY: the kernel writes at most `len` bytes of an address into `storage`, which is what `try_init` asks for.
-        let result = unsafe {
-            socket2::SockAddr::try_init(|storage, len| {
-                check(libc::getpeername(socket.0, storage.cast(), len))?;
-                Ok(())
-            })
-        };
-        Ok(result?.1.as_socket())
+        // SAFETY: getpeername does as `address_of` asks.
+        unsafe { address_of(|storage, len| libc::getpeername(socket.0, storage, len)) }
+    }
+
+    fn local(&mut self, socket: Descriptor) -> io::Result<Option<SocketAddr>> {
+        // SAFETY: getsockname does as `address_of` asks.
+        unsafe { address_of(|storage, len| libc::getsockname(socket.0, storage, len)) }
     }
 
     fn shutdown(&mut self, socket: Descriptor, half: Shutdown) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! What happens on a connection. Sessions see their worker through [`Context`] only.
 
+mod greet;
 pub mod http;
 pub mod relay;
 pub mod tcp;
@@ -7,6 +8,7 @@ mod thinning;
 mod tries;
 pub mod tunnel;
 
+use crate::handlers::acme;
 use crate::log::{Level, LogSender};
 use crate::proto::reason::Reason;
 use crate::ring::{Driver, Owner, Reactor};
@@ -30,6 +32,8 @@ pub struct Context<D: Driver> {
     log: LogSender,
     draining: Cell<Option<u64>>,
     last_owner: Cell<Owner>,
+    /// Where answers to ACME challenges are asked for.
+    pub challenges: acme::Desk,
     /// Idle client connections.
     pub parking: Parking<D>,
     date: RefCell<(u64, String)>,
@@ -55,6 +59,7 @@ impl<D: Driver> Context<D> {
             log,
             draining,
             last_owner,
+            challenges: acme::Desk::default(),
             parking,
             date,
             thinning: Thinning::default(),

@@ -7,6 +7,7 @@ use crate::proto::writer::Writer;
 use crate::ring::executor::yield_now;
 use crate::ring::{Driver, Elapsed, Lease, Pipe, Reservation, Socket, Timer};
 use crate::stats::{Counter, WorkerStats};
+use crate::tls::Stream;
 use bytes::BytesMut;
 use std::io;
 
@@ -32,9 +33,9 @@ pub enum Broken {
 /// One body on its way.
 pub struct Relay<'a, D: Driver> {
     /// Where its bytes come from.
-    pub from: &'a Socket<D>,
+    pub from: &'a Stream<D>,
     /// Where they go.
-    pub to: &'a Socket<D>,
+    pub to: &'a Stream<D>,
     /// Undoes the incoming framing.
     pub decoder: &'a mut Decoder,
     /// Makes the outgoing framing.
@@ -77,8 +78,11 @@ impl<D: Driver> Relay<'_, D> {
             }
             let remaining = self.decoder.remaining_length();
             let unread = |&n: &u64| self.splice_min.is_some_and(|min| n >= min) && self.carried.is_empty();
-            if let Some(certain) = remaining.filter(unread) {
-                self.pass(certain).await?;
+            // Under TLS bytes are changed on their way: they are copied.
+            if let Some(certain) = remaining.filter(unread)
+                && let (Some(from), Some(to)) = (self.from.raw(), self.to.raw())
+            {
+                self.pass(from, to, certain).await?;
                 continue;
             }
             // A large buffer where much is certain to come, or just came.
@@ -109,7 +113,7 @@ impl<D: Driver> Relay<'_, D> {
 
     /// Moves `certain` bytes of data unread: the rest of the body, or of a chunk, which becomes one chunk. They are spliced, or copied
     /// while no pipe is to be had.
-    async fn pass(&mut self, certain: u64) -> Result<(), Broken> {
+    async fn pass(&mut self, from: &Socket<D>, to: &Socket<D>, certain: u64) -> Result<(), Broken> {
         if let Some(most) = &mut self.most {
             *most = most.checked_sub(certain).ok_or(Broken::TooLarge)?;
         }
@@ -130,7 +134,7 @@ impl<D: Driver> Relay<'_, D> {
             flushed.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
             // A pipe is held while bytes come, not while they are awaited: slow bodies would hold them all.
             let n = match self.from.reactor().take_pipe() {
-                Some(pipe) => self.splice(pipe, most, &mut budget).await?,
+                Some(pipe) => self.splice(from, to, pipe, most, &mut budget).await?,
                 None => self.copy(most, &mut budget).await?,
             };
             left -= n;
@@ -147,10 +151,17 @@ impl<D: Driver> Relay<'_, D> {
     }
 
     /// Moves what is there through a pipe, until the source is empty or the budget used up.
-    async fn splice(&mut self, mut pipe: Pipe<D>, most: usize, budget: &mut usize) -> Result<u64, Broken> {
+    async fn splice(
+        &mut self,
+        from: &Socket<D>,
+        to: &Socket<D>,
+        mut pipe: Pipe<D>,
+        most: usize,
+        budget: &mut usize,
+    ) -> Result<u64, Broken> {
         let mut moved = 0;
         while moved < most && *budget > 0 {
-            let n = match self.from.try_splice_in(&mut pipe, most - moved).map_err(Broken::Read)? {
+            let n = match from.try_splice_in(&mut pipe, most - moved).map_err(Broken::Read)? {
                 None => break,
                 Some(0) => return Err(Broken::Cut),
                 Some(n) => n,
@@ -161,8 +172,7 @@ impl<D: Driver> Relay<'_, D> {
                 counter.add(n as u64);
             }
             while pipe.held() > 0 {
-                let written =
-                    self.to.while_taking(self.timer, self.send_ms, self.to.splice_out(&mut pipe, false)).await;
+                let written = to.while_taking(self.timer, self.send_ms, to.splice_out(&mut pipe, false)).await;
                 written.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;
             }
         }

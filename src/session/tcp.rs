@@ -1,18 +1,22 @@
 //! TCP passthrough for one client connection: a server is chosen, and bytes go both ways until both sides have ended.
 
+use super::greet::{Greeted, greet};
 use super::tries::Tries;
 use super::tunnel::{self, Ended, Patience};
 use super::{Context, Open, ms};
 use crate::balance::Key;
 use crate::balance::hash::{StableHasher, stable_hash};
-use crate::config::plan::{Balance, Tcp};
+use crate::config::plan::{Balance, ProxyProtocol, Tcp};
 use crate::config::template::Part;
 use crate::limits::{RESET_FLUSH_MAX, TICK};
 use crate::log::Level;
+use crate::proto::proxy_protocol::{self, Version};
 use crate::proto::reason::Reason;
-use crate::ring::{Descriptor, Driver, Owner, Socket, Timer};
-use crate::upstream::{Live, Picked};
+use crate::ring::{Descriptor, Driver, Owner, Timer};
+use crate::tls::Stream;
+use crate::upstream::{Failure, Live, Opening, Picked};
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -21,24 +25,29 @@ use std::task::Poll;
 pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) -> impl Future<Output = ()> {
     let (open, client) = (Open::count(cx.clone(), listener), cx.reactor.adopt(descriptor));
     async move {
-        let live = cx.live();
-        cx.listener_stats(listener).requests.add(1);
-        cx.stats().requests.add(1);
-        session(&cx, client, &live, &live.plan.tcps[live.plan.names(listener).default]).await;
+        if let Some(greeted) = greet(&cx, client, listener).await {
+            cx.listener_stats(listener).requests.add(1);
+            cx.stats().requests.add(1);
+            session(&cx, greeted).await;
+        }
         drop(open);
     }
 }
 
-async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, live: &Live<D>, tcp: &Tcp) {
+async fn session<D: Driver>(cx: &Context<D>, greeted: Greeted<D>) {
+    let Greeted { stream: client, address, destination, section, live } = greeted;
+    let tcp = &live.plan.tcps[section];
     let started = cx.reactor.now_ms();
     let owner = cx.next_owner();
-    let address = client.peer().ok().flatten();
     let peer = address.map_or("unix:".to_owned(), |address| address.to_string());
     client.set_owner(owner);
     // With no idle timeout by default, this is what finds peers that vanished without a word.
     client.keep_alive();
     let ip = address.map_or("unix:".to_owned(), |address| address.ip().to_canonical().to_string());
-    let (picked, backend) = match connect(cx, &client, owner, live, tcp, key(live, tcp, &ip)).await {
+    let destination = || destination.or_else(|| client.local().ok().flatten());
+    let greeting = tcp.proxy_protocol.map_or(Vec::new(), |version| proxy_header(version, address, destination()));
+    let key = key(&live, tcp, &ip);
+    let (picked, backend) = match connect(cx, &client, owner, &live, tcp, key, &greeting).await {
         Ok(connected) => connected,
         Err(reason) => {
             cx.stats().count_error(reason);
@@ -72,6 +81,18 @@ async fn session<D: Driver>(cx: &Context<D>, client: Socket<D>, live: &Live<D>, 
     }
 }
 
+/// What a server is told of the client before its first byte.
+fn proxy_header(version: ProxyProtocol, source: Option<SocketAddr>, destination: Option<SocketAddr>) -> Vec<u8> {
+    let version = match version {
+        ProxyProtocol::V1 => Version::V1,
+        ProxyProtocol::V2 => Version::V2,
+    };
+    let mut header = vec![0; proxy_protocol::WRITTEN_MAX];
+    let len = proxy_protocol::write(version, source, destination, &mut header);
+    header.truncate(len);
+    header
+}
+
 /// What `hash` and `ip_hash` go by: of a session only the address is known, so a hash's variables are all `$remote_addr`.
 fn key<D: Driver>(live: &Live<D>, tcp: &Tcp, ip: &str) -> Key {
     let hash = match &live.plan.upstreams[tcp.upstream].balance {
@@ -89,23 +110,26 @@ fn key<D: Driver>(live: &Live<D>, tcp: &Tcp, ip: &str) -> Key {
     Key { hash, ..Key::default() }
 }
 
-/// Connects to the servers in turn. A client that goes away meanwhile ends it.
+/// Connects to the servers in turn; `greeting` goes before all else. A client that goes away meanwhile ends it.
 async fn connect<D: Driver>(
     cx: &Context<D>,
-    client: &Socket<D>,
+    client: &Stream<D>,
     owner: Owner,
     live: &Live<D>,
     tcp: &Tcp,
     key: Key,
-) -> Result<(Picked<D>, Socket<D>), Reason> {
+    greeting: &[u8],
+) -> Result<(Picked<D>, Stream<D>), Reason> {
     let timer = cx.reactor.timer();
+    let dialer = tcp.proxy_ssl.map(|dialer| &live.terms.dialers[dialer]);
+    let opening = Opening { dialer, header: greeting, owner, held: None };
     let mut tries = Tries::new(cx, live, tcp.upstream, key, &tcp.retry);
     while let Some(picked) = tries.next(cx, client, &timer).await {
         let began = cx.reactor.now_us();
         let connected = {
-            let mut connecting = pin!(picked.connect(&timer, ms(tcp.proxy_connect_timeout)));
+            let mut connecting = pin!(picked.connect(&timer, ms(tcp.proxy_connect_timeout), &opening));
             poll_fn(|task| match connecting.as_mut().poll(task) {
-                Poll::Pending => client.poll_failed(task).map(|()| Err(Reason::ClientGone)),
+                Poll::Pending => client.poll_failed(task).map(|()| Err(Reason::ClientGone.into())),
                 ready => ready,
             })
             .await
@@ -115,22 +139,29 @@ async fn connect<D: Driver>(
                 picked.took(cx.reactor.now_us() - began);
                 picked.succeeded();
                 socket.set_owner(owner);
+                // The last word of the handshake: many servers speak first, and wait for it.
+                let _ = timer.within(ms(tcp.proxy_connect_timeout), socket.send_out(None)).await;
                 socket.keep_alive();
                 return Ok((picked, socket));
             }
-            Err(Reason::ClientGone) => return Err(Reason::ClientGone),
-            Err(reason) => tries.failed(cx, &picked, reason),
+            Err(Failure { reason: Reason::ClientGone, .. }) => return Err(Reason::ClientGone),
+            Err(failure) => tries.failed(cx, &picked, failure),
         }
     }
     Err(tries.failure.0)
 }
 
 /// Resets a connection once its peer has acknowledged what was sent: a reset throws away what the kernel still has.
-async fn pass_reset<D: Driver>(socket: Socket<D>, timer: &Timer) {
+async fn pass_reset<D: Driver>(socket: Stream<D>, timer: &Timer) {
+    acknowledged(&socket, timer).await;
+    socket.abort();
+}
+
+/// Waits until the peer has acknowledged what was sent, for so long.
+pub(super) async fn acknowledged<D: Driver>(socket: &Stream<D>, timer: &Timer) {
     let mut waited = 0;
     while socket.unacknowledged() > 0 && !socket.has_failed() && waited < RESET_FLUSH_MAX {
         timer.sleep(TICK).await;
         waited += TICK;
     }
-    socket.abort();
 }

@@ -7,8 +7,9 @@ use crate::balance::{Key, Tried};
 use crate::config::plan::Retry;
 use crate::log::Level;
 use crate::proto::reason::Reason;
-use crate::ring::{Driver, Elapsed, Socket, Timer};
-use crate::upstream::{Live, Pick, Picked, Pools};
+use crate::ring::{Driver, Elapsed, Timer};
+use crate::tls::Stream;
+use crate::upstream::{Failure, Live, Pick, Picked, Pools};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -52,7 +53,7 @@ impl<'a, D: Driver> Tries<'a, D> {
 
     /// The next server to try; `None` when it is enough: `failure` says why. Waits only while all are busy; a client that goes
     /// away meanwhile is a failure, too.
-    pub(super) async fn next(&mut self, cx: &Context<D>, client: &Socket<D>, timer: &Timer) -> Option<Picked<D>> {
+    pub(super) async fn next(&mut self, cx: &Context<D>, client: &Stream<D>, timer: &Timer) -> Option<Picked<D>> {
         let chosen = self.next.take();
         let again = self.count > 0 && chosen.is_none();
         let picked = match chosen {
@@ -123,15 +124,17 @@ impl<'a, D: Driver> Tries<'a, D> {
     /// Holds a failure against the server. What fails on one server after the other says more about the request than about them:
     /// one bad URL could take a whole group out of use.
     pub(super) fn judge(&self, picked: &Picked<D>, cause: Cause) {
-        match self.count <= 1 || cause.is_connecting() {
+        match self.count <= 1 || cause.is_connecting() || cause == Cause::Broken(Reason::BackendTlsFailed) {
             true => picked.failed(cause),
             false => picked.failed_too(),
         }
     }
 
     /// A try failed.
-    pub(super) fn failed(&mut self, cx: &Context<D>, picked: &Picked<D>, reason: Reason) {
+    pub(super) fn failed(&mut self, cx: &Context<D>, picked: &Picked<D>, failure: impl Into<Failure>) {
+        let Failure { reason, detail } = failure.into();
         let server = picked.name();
+        let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
         if reason == Reason::Overloaded {
             let hint = "descriptors, memory or local ports ran out (ulimit -n, net.ipv4.ip_local_port_range)";
             self.failure = (reason, format!(", connecting to {server}: {hint}"));
@@ -144,12 +147,14 @@ impl<'a, D: Driver> Tries<'a, D> {
                 return;
             }
         }
-        cx.log_thinned(Level::Warn, reason, || format!("server {server}: {} ({})", reason.text(), reason.name()));
-        self.failure = (reason, format!(", server {server}"));
+        cx.log_thinned(Level::Warn, reason, || {
+            format!("server {server}: {} ({}){detail}", reason.text(), reason.name())
+        });
+        self.failure = (reason, format!(", server {server}{detail}"));
     }
 
     /// Waits in the group's queue until a server has room.
-    async fn queue(&mut self, cx: &Context<D>, client: &Socket<D>, timer: &Timer) -> Option<Picked<D>> {
+    async fn queue(&mut self, cx: &Context<D>, client: &Stream<D>, timer: &Timer) -> Option<Picked<D>> {
         let pools = self.pools();
         let upstream = pools.group().upstream();
         let queue = &pools.group().lineage().queue;

@@ -2,11 +2,12 @@
 //! passed on; long streams are spliced.
 
 use super::{Context, ms};
-use crate::limits::{BUFFER_SMALL, SPLICE_WORTH, TURN_BUDGET};
+use crate::limits::{BUFFER_SMALL, ORPHAN_MAX, SPLICE_WORTH, TURN_BUDGET};
 use crate::proto::reason::Reason;
 use crate::ring::executor::yield_now;
-use crate::ring::{Driver, Elapsed, Owner, Pipe, Socket};
+use crate::ring::{Driver, Elapsed, Owner, Pipe, Socket, Timer};
 use crate::stats::Counter;
+use crate::tls::Stream;
 use crate::upstream::Picked;
 use bytes::{Buf, Bytes};
 use std::cell::Cell;
@@ -26,8 +27,8 @@ struct Tunnel<'a, D: Driver> {
 
 /// One direction.
 struct Way<'a, D: Driver> {
-    from: &'a Socket<D>,
-    to: &'a Socket<D>,
+    from: &'a Stream<D>,
+    to: &'a Stream<D>,
     /// Bytes received already.
     early: Bytes,
     /// One buffer until `to` has taken it, in milliseconds.
@@ -62,7 +63,7 @@ pub struct Ended {
 pub async fn run<D: Driver>(
     cx: &Context<D>,
     owner: Owner,
-    [client, backend]: [&Socket<D>; 2],
+    [client, backend]: [&Stream<D>; 2],
     early: [Bytes; 2],
     patience: Patience,
     picked: &Picked<D>,
@@ -91,6 +92,8 @@ pub async fn run<D: Driver>(
     let (mut up, mut down) = (pin!(tunnel.pump(up)), pin!(tunnel.pump(down)));
     let mut cut = pin!(picked.went_down());
     let (mut up_done, mut down_done, mut failure) = (false, false, None);
+    let taken = || client.acknowledged_bytes() + backend.acknowledged_bytes();
+    let orphan = Orphan { timer: cx.reactor.timer(), taken: Cell::new(None) };
     let both = poll_fn(|task| {
         if !up_done && let Poll::Ready(result) = up.as_mut().poll(task) {
             match result {
@@ -117,6 +120,12 @@ pub async fn run<D: Driver>(
         if up_done && down_done {
             return Poll::Ready(failure.map_or(Ok(()), Err));
         }
+        // A direction may wait for ever for a side that waits in turn for one that is gone.
+        let gone = client.poll_failed(task).is_ready() | backend.poll_failed(task).is_ready();
+        if (failure.is_some() || gone) && orphan.poll_stuck(task, taken).is_ready() {
+            let by_whom = if client.has_failed() { Reason::ClientGone } else { Reason::BackendReset };
+            return Poll::Ready(Err(failure.unwrap_or(by_whom)));
+        }
         // A direction that ended reads no more, so nobody would see its side vanish while the other one is silent.
         if up_done && client.poll_failed(task).is_ready() {
             return Poll::Ready(Err(Reason::ClientGone));
@@ -126,11 +135,35 @@ pub async fn run<D: Driver>(
         }
         Poll::Pending
     });
-    let taken = || client.acknowledged_bytes() + backend.acknowledged_bytes();
     let result = tunnel.until_idle(patience.idle, taken, both).await;
     cx.stats().bytes_in.add(moved[0].get());
     cx.stats().bytes_out.add(moved[1].get());
     Ended { result, moved: [moved[0].get(), moved[1].get()] }
+}
+
+/// What is left of a tunnel when one side is gone: it may finish as long as it moves.
+struct Orphan {
+    timer: Timer,
+    /// Bytes that both sides had acknowledged at the last look; `None`: both are there.
+    taken: Cell<Option<u64>>,
+}
+
+impl Orphan {
+    /// Ready when nobody has taken a byte for [`ORPHAN_MAX`].
+    fn poll_stuck(&self, task: &mut std::task::Context<'_>, taken: impl Fn() -> u64) -> Poll<()> {
+        if self.taken.get().is_none() {
+            self.taken.set(Some(taken()));
+            self.timer.set(ORPHAN_MAX);
+        }
+        while self.timer.poll_expired(task.waker()) {
+            let now = Some(taken());
+            if self.taken.replace(now) == now {
+                return Poll::Ready(());
+            }
+            self.timer.set(ORPHAN_MAX);
+        }
+        Poll::Pending
+    }
 }
 
 /// How one direction broke.
@@ -184,10 +217,11 @@ impl<D: Driver> Tunnel<'_, D> {
                 way.from.readable().await; // an idle tunnel holds no buffer
                 if full >= 2
                     && self.cx.live().plan.splice_min.is_some()
+                    && let (Some(from), Some(to)) = (way.from.raw(), way.to.raw())
                     && let Some(pipe) = self.cx.reactor.take_pipe()
                 {
                     let before = way.moved.get();
-                    if self.splice(&way, pipe).await? {
+                    if self.splice(&way, from, to, pipe).await? {
                         break;
                     }
                     if way.moved.get() - before < SPLICE_WORTH {
@@ -224,19 +258,25 @@ impl<D: Driver> Tunnel<'_, D> {
     }
 
     /// Moves what is there through a pipe; true at FIN.
-    async fn splice(&self, way: &Way<'_, D>, mut pipe: Pipe<D>) -> Result<bool, Broken> {
+    async fn splice(
+        &self,
+        way: &Way<'_, D>,
+        from: &Socket<D>,
+        to: &Socket<D>,
+        mut pipe: Pipe<D>,
+    ) -> Result<bool, Broken> {
         let timer = self.cx.reactor.timer();
         let mut budget = TURN_BUDGET;
         loop {
             let most = pipe.capacity();
-            let n = match way.from.try_splice_in(&mut pipe, most).map_err(|_| Broken::Read)? {
+            let n = match from.try_splice_in(&mut pipe, most).map_err(|_| Broken::Read)? {
                 None => return Ok(false),
                 Some(0) => return Ok(true),
                 Some(n) => n,
             };
             self.note(way, n, &self.cx.stats().bytes_spliced);
             while pipe.held() > 0 {
-                in_time(way.to.while_taking(&timer, way.send_ms, way.to.splice_out(&mut pipe, false)).await)?;
+                in_time(to.while_taking(&timer, way.send_ms, to.splice_out(&mut pipe, false)).await)?;
             }
             budget = budget.saturating_sub(n);
             if budget == 0 {

@@ -8,13 +8,15 @@ mod picked;
 mod pool;
 
 use picked::Admission;
-pub use picked::{Pick, Picked};
+pub use picked::{Failure, Opening, Pick, Picked};
 
 use crate::balance::health::State;
-use crate::balance::{Group, Key, Picker, Site, Tried};
+use crate::balance::{Group, Key, Picker, Tried};
 use crate::config::plan::Plan;
 use crate::limits::{DOWN_LOOK_INTERVAL, UPSTREAM_EXCHANGES_MAX};
 use crate::ring::{Driver, Elapsed, Reactor, Watcher};
+use crate::site::Site;
+use crate::tls::Terms;
 use budget::Budget;
 use pool::Peer;
 use slab::Slab;
@@ -61,6 +63,8 @@ pub struct Live<D: Driver> {
     pub plan: Arc<Plan>,
     /// One per `Plan::upstreams`.
     pub groups: Vec<Rc<Pools<D>>>,
+    /// How TLS is spoken.
+    pub terms: Arc<Terms>,
 }
 
 /// All upstreams as one worker sees them.
@@ -77,7 +81,8 @@ pub struct Upstreams<D: Driver> {
 impl<D: Driver> Upstreams<D> {
     /// Pools for all upstreams of `site`. Fails on an address that the kernel cannot hold (a unix path too long).
     pub fn new(reactor: Reactor<D>, site: &Site, worker: usize) -> io::Result<Self> {
-        let live = RefCell::new(Rc::new(Live { plan: site.plan.clone(), groups: Vec::new() }));
+        let live = Live { plan: site.plan.clone(), groups: Vec::new(), terms: site.terms.clone() };
+        let live = RefCell::new(Rc::new(live));
         let upstreams = Self { watcher: reactor.watcher(), reactor, worker, live, peers: RefCell::default() };
         upstreams.swap(site)?;
         Ok(upstreams)
@@ -93,7 +98,7 @@ impl<D: Driver> Upstreams<D> {
         let before = self.live();
         let pools = |group: &Arc<Group>| self.pools(group, &before);
         let groups = site.groups.iter().map(pools).collect::<io::Result<Vec<_>>>()?;
-        *self.live.borrow_mut() = Rc::new(Live { plan: site.plan.clone(), groups });
+        *self.live.borrow_mut() = Rc::new(Live { plan: site.plan.clone(), groups, terms: site.terms.clone() });
         let live = self.live();
         let stays = |peer: &Rc<Peer<D>>| live.groups.iter().flat_map(|pools| &pools.peers).any(|p| Rc::ptr_eq(p, peer));
         for peer in before.groups.iter().flat_map(|pools| &pools.peers).filter(|peer| !stays(peer)) {

@@ -6,12 +6,14 @@ use crate::balance::health::{Cause, State};
 use crate::balance::{Picker, ServerIndex};
 use crate::config::plan::Balance;
 use crate::proto::reason::Reason;
-use crate::ring::{Driver, Elapsed, Socket, Timer};
+use crate::ring::{Driver, Elapsed, Owner, Reservation, Socket, Timer};
 use crate::stats::ServerStats;
+use crate::tls::{Dialer, Stream, words};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What asking for a server comes to.
 pub enum Pick<D: Driver> {
@@ -98,9 +100,9 @@ impl<D: Driver> Picked<D> {
         }
     }
 
-    /// A pooled connection that is open and silent as far as this turn knows.
-    pub fn take_idle(&self) -> Option<Socket<D>> {
-        let found = self.peer.take(self.upstreams.worker, self.upstreams.reactor.now_ms());
+    /// A pooled connection made under these terms that is open and silent as far as this turn knows.
+    pub fn take_idle(&self, dialer: Option<&Arc<Dialer>>) -> Option<Stream<D>> {
+        let found = self.peer.take(dialer, self.upstreams.worker, self.upstreams.reactor.now_ms());
         if found.is_some() {
             self.stats().reused.add(1);
         }
@@ -108,7 +110,7 @@ impl<D: Driver> Picked<D> {
     }
 
     /// Puts a connection back whose last exchange ended well. `keeps_for`: for how many seconds the server said that it keeps it.
-    pub fn put_idle(&self, socket: Socket<D>, keeps_for: Option<u32>) {
+    pub fn put_idle(&self, socket: Stream<D>, keeps_for: Option<u32>) {
         if let Some(seconds) = keeps_for {
             self.peer.told(seconds);
         }
@@ -166,10 +168,21 @@ impl<D: Driver> Picked<D> {
         poll_fn(|task| watch.peer.poll_down(watch.downs, &mut watch.row, task)).await
     }
 
-    /// Connects, trying all addresses of the server in turn, within `ms` milliseconds in all.
-    pub async fn connect(&self, timer: &Timer, ms: u64) -> Result<Socket<D>, Reason> {
-        let peer = &self.peer;
+    /// Connects, trying all addresses of the server in turn, and shakes hands by TLS if there is a `dialer`, within `ms` milliseconds
+    /// in all.
+    pub async fn connect(&self, timer: &Timer, ms: u64, opening: &Opening<'_>) -> Result<Stream<D>, Failure> {
         timer.set(ms);
+        let result = self.connect_until(timer, opening).await;
+        match &result {
+            Ok(_) => self.stats().connects.add(1),
+            Err(failure) if failure.reason == Reason::Overloaded => {}
+            Err(_) => self.stats().connect_failures.add(1),
+        }
+        result
+    }
+
+    async fn connect_until(&self, timer: &Timer, opening: &Opening<'_>) -> Result<Stream<D>, Failure> {
+        let peer = &self.peer;
         let mut reason = Reason::ConnectFailed;
         for step in 0..peer.addresses.len() {
             let at = (peer.last_good.get() + step) % peer.addresses.len();
@@ -177,8 +190,10 @@ impl<D: Driver> Picked<D> {
             match timer.before_deadline(connecting).await {
                 Ok(Ok(socket)) => {
                     peer.last_good.set(at);
-                    self.stats().connects.add(1);
-                    return Ok(socket);
+                    return match opening {
+                        Opening { dialer: None, header: [], .. } => Ok(Stream::plain(socket)),
+                        _ => Box::pin(self.open(socket, timer, opening)).await,
+                    };
                 }
                 Ok(Err(error)) => reason = connect_reason(&error),
                 Err(Elapsed) => {
@@ -187,10 +202,71 @@ impl<D: Driver> Picked<D> {
                 }
             }
         }
-        if reason != Reason::Overloaded {
-            self.stats().connect_failures.add(1);
+        Err(reason.into())
+    }
+
+    /// What comes before the first byte of a request or session.
+    async fn open(&self, socket: Socket<D>, timer: &Timer, opening: &Opening<'_>) -> Result<Stream<D>, Failure> {
+        let Opening { dialer, header, owner, held } = *opening;
+        socket.set_owner(owner);
+        let opened = async {
+            if !header.is_empty() {
+                let mut lease = match held {
+                    Some(held) => held.take(),
+                    None => self.upstreams.reactor.buffers().reserve(owner, 1).await.take(),
+                };
+                lease[..header.len()].copy_from_slice(header);
+                socket.send(lease, 0..header.len()).await?;
+            }
+            let Some(dialer) = dialer else { return Ok(Stream::plain(socket)) };
+            let host = self.pools.group.entries()[self.server].host();
+            let name = dialer.name(&host).ok_or_else(|| {
+                let message = format!("{host:?} is no name to verify: set proxy_ssl_name");
+                io::Error::new(io::ErrorKind::InvalidInput, message)
+            })?;
+            let stream = Stream::client(socket, dialer.clone(), name)?;
+            stream.handshake(held).await?;
+            Ok(stream)
+        };
+        match timer.before_deadline(opened).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) if dialer.is_none() => Err(connect_reason(&error).into()),
+            Ok(Err(error)) => {
+                Err(Failure { reason: Reason::BackendTlsFailed, detail: words::failure(&error, words::Peer::Backend) })
+            }
+            Err(Elapsed) => {
+                let detail = if dialer.is_some() { "in the TLS handshake" } else { "" };
+                Err(Failure { reason: Reason::ConnectTimeout, detail: detail.to_owned() })
+            }
         }
-        Err(reason)
+    }
+}
+
+/// What comes before the first byte of a request or session.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    /// TLS, after `header`.
+    pub dialer: Option<&'a Arc<Dialer>>,
+    /// A PROXY protocol header; may be empty.
+    pub header: &'a [u8],
+    /// Whose connection it will be.
+    pub owner: Owner,
+    /// The owner's buffers; `None`: it holds none. One who holds some must not wait for others.
+    pub held: Option<&'a Reservation>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub struct Failure {
+    /// As counted.
+    pub reason: Reason,
+    /// For the log; may be empty.
+    pub detail: String,
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Failure {
+        Failure { reason, detail: String::new() }
     }
 }
 

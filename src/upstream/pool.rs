@@ -5,7 +5,8 @@ use crate::balance::health::State;
 use crate::config::plan::Address;
 use crate::limits::{IDLE_CLOSE_MIN, IDLE_LIMIT_FORGOTTEN};
 use crate::ring::sockaddr::KernelAddress;
-use crate::ring::{Driver, Socket, SocketId, Watcher};
+use crate::ring::{Driver, SocketId, Watcher};
+use crate::tls::{Dialer, Stream};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 struct Idle<D: Driver> {
-    socket: Socket<D>,
+    socket: Stream<D>,
     /// When it was put here, in milliseconds.
     since: u64,
 }
@@ -67,17 +68,19 @@ impl<D: Driver> Peer<D> {
         self.idle.borrow().len()
     }
 
-    /// A connection that is open, silent as far as this turn knows, and not so old that the server may be about to close it.
-    pub(super) fn take(&self, worker: usize, now: u64) -> Option<Socket<D>> {
+    /// A connection made under the same terms that is open, silent as far as this turn knows, and not so old that the server may be
+    /// about to close it.
+    pub(super) fn take(&self, dialer: Option<&Arc<Dialer>>, worker: usize, now: u64) -> Option<Stream<D>> {
         let limit = self.member.idle_limit(now).unwrap_or(u64::MAX);
         let mut idle = self.idle.borrow_mut();
         let found = loop {
-            let Some(Idle { socket, since }) = idle.pop() else { break None };
+            let Some(at) = idle.iter().rposition(|idle| idle.socket.is_dialed_by(dialer)) else { break None };
+            let Idle { socket, since } = idle.remove(at);
             if now.saturating_sub(since) >= limit {
-                idle.clear(); // the others are older still
+                idle.drain(..at); // the others are older still
                 break None;
             }
-            if socket.seems_quiet() {
+            if socket.settles() {
                 socket.unwatch();
                 break Some(socket);
             }
@@ -88,8 +91,8 @@ impl<D: Driver> Peer<D> {
     }
 
     /// Takes a connection whose last exchange ended well, unless it is not silent or there are `most` already and none is older.
-    pub(super) fn put(&self, socket: Socket<D>, most: usize, watcher: Watcher, worker: usize, now: u64) {
-        if most == 0 || self.retired.get() || !socket.seems_quiet() {
+    pub(super) fn put(&self, socket: Stream<D>, most: usize, watcher: Watcher, worker: usize, now: u64) {
+        if most == 0 || self.retired.get() || !socket.settles() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
@@ -107,8 +110,8 @@ impl<D: Driver> Peer<D> {
     pub(super) fn stirred(&self, id: SocketId, watcher: Watcher, worker: usize, now: u64) {
         let mut idle = self.idle.borrow_mut();
         let Some(at) = idle.iter().rposition(|i| i.socket.id() == id) else { return };
-        if idle[at].socket.seems_quiet() {
-            // Old news: of bytes that were read before the connection came here.
+        if idle[at].socket.settles() {
+            // Old news, of bytes that were read before the connection came here, or TLS's own.
             idle[at].socket.watch(watcher, self.tag);
             return;
         }

@@ -4,7 +4,6 @@ mod accept;
 mod handover;
 mod listen;
 
-use crate::balance::Site;
 use crate::config::plan::{Address, Plan};
 use crate::limits;
 use crate::log::{Level, LogSender};
@@ -13,7 +12,9 @@ use crate::ring::uring::Uring;
 use crate::ring::{Descriptor, Driver, Reactor};
 use crate::session::Context;
 use crate::session::http::parking;
+use crate::site::Site;
 use crate::stats::{Stats, WorkerStats};
+use crate::tls::Terms;
 use crate::upstream::Upstreams;
 use core_affinity::CoreId;
 use handover::Handover;
@@ -58,12 +59,12 @@ pub fn count(plan: &Plan) -> usize {
 }
 
 /// Binds the listeners and starts the workers; returns when all of them accept. On an error nothing stays behind.
-pub fn start(plan: Arc<Plan>, log: LogSender) -> Result<Workers, StartError> {
+pub fn start(plan: Arc<Plan>, terms: Arc<Terms>, log: LogSender) -> Result<Workers, StartError> {
     let workers = count(&plan);
     let mut bound = (*plan).clone();
     let mut sockets = listen::bind(&mut bound, workers)?;
     let plan = Arc::new(bound);
-    let site = Arc::new(Site::new(plan.clone(), workers, &|_| None, None));
+    let site = Arc::new(Site::new(plan.clone(), terms, workers, &|_| None, None));
     let stats = Arc::new(Stats::new(&plan, workers));
     let handover = Arc::new(Handover::new(stats.clone(), plan.handover));
     let cpus = core_affinity::get_core_ids().unwrap_or_default();
@@ -298,7 +299,7 @@ mod tests {
         let plan = Arc::new(crate::config::load_str("test.toml", text).expect("a good configuration").plan);
         let reactor = Reactor::new(Scripted::new(1, Faults::default()), 8, 1);
         let stats = Arc::new(Stats::new(&plan, 1));
-        let site = Site::new(plan, 1, &|_| None, None);
+        let site = Site::plain(plan, 1, None);
         let upstreams = Upstreams::new(reactor.clone(), &site, 0).expect("plain addresses");
         let (log, lines) = crate::log::channel(Level::Info);
         let cx = Context::new(reactor.clone(), Rc::new(upstreams), stats.clone(), 0, log);

@@ -6,7 +6,6 @@ mod support;
 mod cut;
 mod fallback;
 mod huge;
-mod peers;
 mod pipelined;
 mod sizes;
 mod slow;
@@ -15,7 +14,7 @@ mod threshold;
 mod together;
 mod torn;
 
-use support::{Backend, Ringgate, Setup};
+use support::{Backend, Ringgate, Setup, peers};
 
 /// ringgate may hold this much in these tests, whatever passes through it. A debug build with its tables needs some 15 MiB.
 const RESIDENT_MAX: u64 = 64 * 1024 * 1024;

@@ -1,16 +1,12 @@
 //! Whoever is slow slows the other side down, and costs no memory.
 
-use super::peers::{Body, Frames, Pace, backend, download, echoed, upload};
+use super::peers::{Body, Frames, Pace, SMALL_BUFFERS_UP_TO, backend, download, echoed, upload};
 use super::support::payload::Payload;
 use super::support::{Client, Setup};
 use super::{expect_idle, moved, start};
 use std::time::Duration;
 
 const PACES: [[Pace; 2]; 3] = [[Pace::Slow, Pace::Fast], [Pace::Fast, Pace::Slow], [Pace::Slow, Pace::Slow]];
-
-/// The kernel's buffers are small here up to this length. Beyond it they would take a minute: on the loopback, segments are as
-/// large as a small buffer, and the kernel then waits 40 ms for each.
-pub const SMALL_BUFFERS_UP_TO: u64 = 2 * 1024 * 1024;
 
 /// Every combination of slow sides, all at the same time. `run` gets the body (its pace is the writer's) and the reader's.
 fn at_all_paces(length: u64, run: fn(&mut Client, Body, Pace) -> bool) {

@@ -23,7 +23,7 @@ fn check_within(place: &Place, kind: &CheckKind, timeout: Duration) -> Result<()
     };
     let check = HealthCheck { kind: kind.clone(), port: None, interval: timeout, jitter: 0, timeout, rise: 1, fall: 1 };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(probe::check(&address, &check))
+    runtime.block_on(probe::check(&address, &check, None))
 }
 
 fn check(place: &Place, kind: &CheckKind) -> Result<(), String> {

@@ -7,6 +7,7 @@ use ringgate::config::plan::CheckKind;
 
 fn get(path: &str, host: Option<&str>, body: Option<&str>) -> CheckKind {
     CheckKind::Http {
+        ssl: None,
         path: path.into(),
         host: host.map(str::to_owned),
         status: vec![200..=399],

@@ -44,23 +44,9 @@ fn chromium_loads_a_page() {
         .upstream("app", &[&app.place], "")
         .server("127.0.0.1:0", "", &[("/", "http://pages", ""), ("/app/", "http://app", "")])
         .start();
-    let profile = tempfile::tempdir().expect("a temporary folder");
-    let arguments = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-        "--no-proxy-server",
-        "--virtual-time-budget=15000",
-        "--dump-dom",
-        &format!("--user-data-dir={}", profile.path().display()),
-        &(ringgate.url() + "/index.html"),
-    ];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (profile, url) = (format!("--user-data-dir={}", folder.path().display()), ringgate.url() + "/index.html");
+    let arguments = [&tools::HEADLESS[..], &[&profile, &url]].concat();
     let dom = succeed(&chromium, &arguments, 90).text();
     let (_, rest) = dom.split_once("<pre id=\"result\">").unwrap_or_else(|| panic!("no result in\n{dom}"));
     let result = rest.split('<').next().unwrap_or_default();

@@ -2,7 +2,9 @@
 
 use super::message::{Framing, Head, Message, Reader};
 use super::net::{Listener, Place, Stream};
+use super::tls::Tls;
 use super::{PATIENCE, wait_until};
+use rustls::ServerConfig;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -52,7 +54,18 @@ impl Backend {
 
     /// The same; an error if the address cannot be bound.
     pub fn try_script_on(place: &Place, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> io::Result<Backend> {
-        let listener = Listener::bind(place)?;
+        Ok(Backend::over(Listener::bind(place)?, script))
+    }
+
+    /// The same over TLS on a free port; a script sees what was decrypted.
+    #[track_caller]
+    pub fn secure(config: ServerConfig, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Backend {
+        let below = Listener::bind(&Place::parse("127.0.0.1:0")).expect("a free port");
+        Backend::over(Listener::Tls(Box::new(below), Arc::new(config)), script)
+    }
+
+    /// On a listener of the caller's.
+    pub fn over(listener: Listener, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Backend {
         let place = listener.place();
         let shared = Arc::new(Shared::default());
         let script: Arc<Script> = Arc::new(script);
@@ -60,7 +73,7 @@ impl Backend {
             let shared = shared.clone();
             move || accept(&listener, &shared, &script)
         });
-        Ok(Backend { place, shared, acceptor: Some(acceptor) })
+        Backend { place, shared, acceptor: Some(acceptor) }
     }
 
     /// Answers each request (head and body read whole) with the bytes that `answer` makes, and keeps the connection.
@@ -72,13 +85,7 @@ impl Backend {
     /// The same at an address of the caller's.
     #[track_caller]
     pub fn answer_on(place: &Place, answer: impl Fn(&Message) -> Vec<u8> + Send + Sync + 'static) -> Backend {
-        Backend::script_on(place, move |conn| {
-            while let Some(request) = conn.request() {
-                if !conn.send(answer(&request)) {
-                    return;
-                }
-            }
-        })
+        Backend::script_on(place, answering(answer))
     }
 
     /// Answers 200 with `body` to everything.
@@ -248,6 +255,11 @@ impl Conn {
         Some(head)
     }
 
+    /// The TLS of this connection, if the backend has one.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.out.tls()
+    }
+
     /// The next head with its whole body.
     pub fn request(&mut self) -> Option<Message> {
         let head = self.head()?;
@@ -330,6 +342,17 @@ impl Drop for Conn {
         }
         drop(connections);
         self.shared.open.fetch_sub(1, SeqCst);
+    }
+}
+
+/// A script that answers each request.
+pub fn answering(answer: impl Fn(&Message) -> Vec<u8> + Send + Sync + 'static) -> impl Fn(&mut Conn) + Send + Sync {
+    move |conn| {
+        while let Some(request) = conn.request() {
+            if !conn.send(answer(&request)) {
+                return;
+            }
+        }
     }
 }
 

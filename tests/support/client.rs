@@ -2,9 +2,12 @@
 
 use super::message::{Framing, Head, Message, Reader};
 use super::net::{Place, Stream};
+use super::tls::Tls;
 use super::{PATIENCE, show};
+use rustls::ClientConfig;
 use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a stream ended.
@@ -14,6 +17,8 @@ pub enum End {
     Fin,
     /// The peer reset the connection.
     Reset,
+    /// The peer of a TLS connection closed without saying so (close_notify): bytes may be missing.
+    Cut,
     /// It is still open: nothing came within the time.
     Open,
 }
@@ -36,6 +41,21 @@ impl Client {
         Client::over(Stream::connect(place)?)
     }
 
+    /// Connects and makes the handshake; `name` as for [`Tls::client`].
+    pub fn try_secure(place: &Place, config: &Arc<ClientConfig>, name: &str) -> io::Result<Client> {
+        let socket = Stream::connect(place)?;
+        socket.set_timeouts(PATIENCE, PATIENCE)?;
+        let tls = Tls::client(socket, config.clone(), name)?;
+        tls.handshake()?;
+        Client::over(Stream::Tls(tls))
+    }
+
+    /// The same, or panics.
+    #[track_caller]
+    pub fn secure(place: &Place, config: &Arc<ClientConfig>, name: &str) -> Client {
+        Client::try_secure(place, config, name).unwrap_or_else(|e| panic!("TLS to {name} at {place}: {e}"))
+    }
+
     /// Uses a stream that is connected already.
     pub fn over(stream: Stream) -> io::Result<Client> {
         stream.set_timeouts(PATIENCE, PATIENCE)?;
@@ -56,6 +76,12 @@ impl Client {
     /// Sends all of it; an error tells that the peer has closed (or that it does not read).
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
+    }
+
+    /// Its TLS.
+    #[track_caller]
+    pub fn tls(&self) -> &Tls {
+        self.out.tls().expect("a connection with TLS")
     }
 
     /// A second handle for writing, for another thread.
@@ -129,6 +155,13 @@ impl Client {
         self.response_to(method)
     }
 
+    /// GET from that host, and its answer.
+    #[track_caller]
+    pub fn get_from(&mut self, host: &str, target: &str) -> Message {
+        self.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        self.response()
+    }
+
     /// GET and its answer.
     #[track_caller]
     pub fn get(&mut self, target: &str) -> Message {
@@ -165,6 +198,7 @@ impl Client {
                 Ok(piece) if piece.is_empty() => return (bytes, End::Fin),
                 Ok(piece) => bytes.extend_from_slice(&piece),
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return (bytes, End::Open),
+                Err(e) if e.kind() == ErrorKind::UnexpectedEof => return (bytes, End::Cut),
                 Err(_) => return (bytes, End::Reset),
             }
         }
@@ -176,6 +210,13 @@ impl Client {
         let (rest, end) = self.read_to_end();
         assert_eq!(end, End::Fin, "the connection should have been closed; rest: {}", show(&rest));
         assert!(rest.is_empty(), "more than expected: {}", show(&rest));
+    }
+
+    /// Asserts that the peer closes without sending anything more; over TLS it need not say so, for whoever was idle misses nothing.
+    #[track_caller]
+    pub fn expect_closed(&mut self) {
+        let (rest, end) = self.read_to_end();
+        assert!(rest.is_empty() && matches!(end, End::Fin | End::Cut), "{end:?} after {}", show(&rest));
     }
 
     /// Asserts that nothing comes and the connection stays open for that long.

@@ -4,6 +4,7 @@ use super::client::Client;
 use super::message::Message;
 use super::net::Place;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread::JoinHandle;
@@ -18,12 +19,24 @@ pub struct Load {
 impl Load {
     /// `clients` threads send `request` (whole bytes, with a method that `method` names) over kept connections.
     pub fn start(place: &Place, clients: usize, method: &'static str, request: &str) -> Load {
+        let place = place.clone();
+        Load::connected_by(move || Client::try_connect(&place), clients, method, request)
+    }
+
+    /// The same with connections that `connect` makes.
+    pub fn connected_by(
+        connect: impl Fn() -> io::Result<Client> + Send + Sync + 'static,
+        clients: usize,
+        method: &'static str,
+        request: &str,
+    ) -> Load {
+        let connect: Arc<Connect> = Arc::new(connect);
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
         let threads = (0..clients).map(|_| {
-            let (place, request) = (place.clone(), request.to_owned());
+            let (connect, request) = (connect.clone(), request.to_owned());
             let (stop, answered) = (stop.clone(), answered.clone());
-            std::thread::spawn(move || run(&place, method, request.as_bytes(), &stop, &answered))
+            std::thread::spawn(move || run(&*connect, method, request.as_bytes(), &stop, &answered))
         });
         let threads = threads.collect();
         Load { stop, answered, threads }
@@ -48,8 +61,10 @@ impl Load {
     }
 }
 
+type Connect = dyn Fn() -> io::Result<Client> + Send + Sync;
+
 fn run(
-    place: &Place,
+    connect: &Connect,
     method: &str,
     request: &[u8],
     stop: &AtomicBool,
@@ -58,7 +73,7 @@ fn run(
     let mut outcomes = Vec::new();
     let mut client = None;
     while !stop.load(SeqCst) {
-        let outcome = once(&mut client, place, method, request);
+        let outcome = once(&mut client, connect, method, request);
         if !matches!(&outcome, Ok(answer) if !answer.connection_has("close")) {
             client = None;
         }
@@ -72,10 +87,10 @@ fn run(
     outcomes
 }
 
-fn once(client: &mut Option<Client>, place: &Place, method: &str, request: &[u8]) -> Result<Message, String> {
+fn once(client: &mut Option<Client>, connect: &Connect, method: &str, request: &[u8]) -> Result<Message, String> {
     let client = match client {
         Some(client) => client,
-        None => client.insert(Client::try_connect(place).map_err(|e| format!("connect: {e}"))?),
+        None => client.insert(connect().map_err(|e| format!("connect: {e}"))?),
     };
     client.try_send(request).map_err(|e| format!("send: {e}"))?;
     client.try_response_to(method).map_err(|e| format!("read: {e}"))

@@ -6,16 +6,19 @@
 #![allow(dead_code, unused_imports)] // Each test binary uses its own part of this.
 
 pub mod backend;
+pub mod certificates;
 pub mod client;
 pub mod load;
 pub mod message;
 pub mod name_server;
 pub mod net;
 pub mod payload;
+pub mod peers;
 pub mod postgres;
 pub mod process;
 pub mod server;
 pub mod status;
+pub mod tls;
 pub mod tools;
 
 pub use backend::{Backend, Conn};

@@ -1,9 +1,12 @@
-//! TCP and unix sockets behind one type, for clients and backends alike.
+//! TCP and unix sockets behind one type, for clients and backends alike, with or without TLS.
 
+use super::tls::Tls;
+use rustls::ServerConfig;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where something listens.
@@ -48,6 +51,7 @@ impl std::fmt::Display for Place {
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Tls),
 }
 
 impl Stream {
@@ -68,6 +72,7 @@ impl Stream {
         match self {
             Stream::Tcp(s) => s.set_read_timeout(Some(read)).and_then(|()| s.set_write_timeout(Some(write))),
             Stream::Unix(s) => s.set_read_timeout(Some(read)).and_then(|()| s.set_write_timeout(Some(write))),
+            Stream::Tls(s) => s.socket().set_timeouts(read, write),
         }
     }
 
@@ -76,6 +81,7 @@ impl Stream {
         match self {
             Stream::Tcp(s) => s.try_clone().map(Stream::Tcp),
             Stream::Unix(s) => s.try_clone().map(Stream::Unix),
+            Stream::Tls(s) => Ok(Stream::Tls(s.clone())),
         }
     }
 
@@ -84,6 +90,7 @@ impl Stream {
         match self {
             Stream::Tcp(s) => s.shutdown(how),
             Stream::Unix(s) => s.shutdown(how),
+            Stream::Tls(s) => s.shutdown(how),
         }
     }
 
@@ -92,6 +99,10 @@ impl Stream {
         match self {
             Stream::Tcp(s) => socket2::SockRef::from(s).set_linger(Some(Duration::ZERO)),
             Stream::Unix(_) => Ok(()),
+            Stream::Tls(s) => {
+                s.leave_silently();
+                s.socket().reset_on_close()
+            }
         }
     }
 
@@ -104,16 +115,35 @@ impl Stream {
                 socket.set_send_buffer_size(16 * 1024)
             }
             Stream::Unix(_) => Ok(()),
+            Stream::Tls(s) => s.socket().small_buffers(),
         }
+    }
+
+    /// The TLS on it, if any.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Stream::Tls(tls) => Some(tls),
+            _ => None,
+        }
+    }
+
+    /// The socket below any TLS.
+    fn bare(&self) -> socket2::SockRef<'_> {
+        match self {
+            Stream::Tcp(s) => socket2::SockRef::from(s),
+            Stream::Unix(s) => socket2::SockRef::from(s),
+            Stream::Tls(s) => s.socket().bare(),
+        }
+    }
+
+    /// Sends as much as there is room for, without waiting; TLS is not involved.
+    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.bare().send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
     }
 
     /// What the next read would bring, without waiting and without taking it: 0 for FIN, `WouldBlock` for nothing yet.
     pub fn peek(&self) -> io::Result<usize> {
-        let socket = match self {
-            Stream::Tcp(s) => socket2::SockRef::from(s),
-            Stream::Unix(s) => socket2::SockRef::from(s),
-        };
-        socket.recv_with_flags(&mut [std::mem::MaybeUninit::uninit(); 1], libc::MSG_PEEK | libc::MSG_DONTWAIT)
+        self.bare().recv_with_flags(&mut [std::mem::MaybeUninit::uninit(); 1], libc::MSG_PEEK | libc::MSG_DONTWAIT)
     }
 
     /// Our own port of a TCP connection.
@@ -121,25 +151,44 @@ impl Stream {
         match self {
             Stream::Tcp(s) => s.local_addr().map_or(0, |a| a.port()),
             Stream::Unix(_) => 0,
+            Stream::Tls(s) => s.socket().local_port(),
         }
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&mut &*self).read(buffer)
+    }
+}
+
+impl Read for &Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(s) => s.read(buffer),
-            Stream::Unix(s) => s.read(buffer),
+            Stream::Tcp(s) => (&mut &*s).read(buffer),
+            Stream::Unix(s) => (&mut &*s).read(buffer),
+            Stream::Tls(s) => s.clone().read(buffer),
         }
+    }
+}
+
+impl Write for &Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(s) => (&mut &*s).write(bytes),
+            Stream::Unix(s) => (&mut &*s).write(bytes),
+            Stream::Tls(s) => s.clone().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(s) => s.write(bytes),
-            Stream::Unix(s) => s.write(bytes),
-        }
+        (&mut &*self).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -151,6 +200,8 @@ impl Write for Stream {
 pub enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
+    /// Every connection begins with a handshake, which its first read or write makes.
+    Tls(Box<Listener>, Arc<ServerConfig>),
 }
 
 impl Listener {
@@ -170,6 +221,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => Place::Tcp(listener.local_addr().expect("a bound socket has an address")),
             Listener::Unix(_, path) => Place::Unix(path.clone()),
+            Listener::Tls(below, _) => below.place(),
         }
     }
 
@@ -182,6 +234,7 @@ impl Listener {
                 Ok(Stream::Tcp(stream))
             }
             Listener::Unix(listener, _) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Listener::Tls(below, config) => Tls::server(below.accept()?, config.clone()).map(Stream::Tls),
         }
     }
 }

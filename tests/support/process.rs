@@ -66,6 +66,12 @@ impl Setup {
         self
     }
 
+    /// Any other section, as it is written in the file.
+    pub fn section(mut self, text: &str) -> Setup {
+        writeln!(self.servers, "{text}").expect("a string takes all");
+        self
+    }
+
     /// The file's text.
     pub fn text(&self) -> String {
         let Setup { workers, top, upstreams, servers } = self;
@@ -76,6 +82,12 @@ impl Setup {
     #[track_caller]
     pub fn start(&self) -> Ringgate {
         Ringgate::start(&self.text())
+    }
+
+    /// The same in a folder of the caller's.
+    #[track_caller]
+    pub fn start_in(&self, folder: tempfile::TempDir) -> Ringgate {
+        Ringgate::start_in(folder, &self.text())
     }
 }
 
@@ -147,7 +159,9 @@ impl Ringgate {
         }
         let text = ringgate.log();
         let bound = text.lines().filter_map(|line| line.split_once("listening on ")).map(|(_, place)| place.trim());
-        let bound = bound.map(|place| place.strip_prefix("http://").unwrap_or(place).trim_end_matches('/'));
+        let schemes = ["http://", "https://"];
+        let bare = |place| schemes.iter().find_map(|&scheme| str::strip_prefix(place, scheme)).unwrap_or(place);
+        let bound = bound.map(|place| bare(place).trim_end_matches('/'));
         ringgate.places = bound.map(Place::parse).collect();
         assert!(!ringgate.places.is_empty(), "ready, but no `listening on` line:\n{text}");
         if ringgate.admin().exists() {

@@ -79,6 +79,22 @@ pub fn bounded(program: &Path, seconds: u32) -> Command {
     command
 }
 
+/// For Chromium: print the page as it stands after its scripts, and ask nobody else.
+pub const HEADLESS: [&str; 12] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--no-proxy-server",
+    "--virtual-time-budget=15000",
+    "--dump-dom",
+];
+
 /// Sends a signal (`TERM`, `INT`, `STOP`, ...) to a process.
 #[track_caller]
 pub fn signal(pid: u32, name: &str) {

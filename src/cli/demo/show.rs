@@ -2,11 +2,11 @@
 
 use super::backends::Backend;
 use super::load;
-use crate::balance::Site;
 use crate::cli::print;
 use crate::cli::table::{Table, grouped, share};
 use crate::config::plan::Plan;
 use crate::control::status;
+use crate::site::Site;
 use crate::stats::Stats;
 use crate::worker::Workers;
 use std::io::IsTerminal;
@@ -39,7 +39,7 @@ impl Shown {
 pub fn start(workers: &Workers, backends: Vec<Backend>, load: bool) -> Shown {
     let site = workers.site();
     let urls: Vec<_> = site.plan.listeners.iter().map(status::url).collect();
-    print(&introduction(&site.plan, workers.stats.workers.len(), &urls.join(", "), load));
+    print(&introduction(&site.plan, workers.stats.workers.len(), &urls, load));
     let (end, ended) = channel();
     let (last, over) = channel::<()>();
     let view = View { stats: workers.stats.clone(), site, backends };
@@ -52,7 +52,8 @@ pub fn start(workers: &Workers, backends: Vec<Backend>, load: bool) -> Shown {
     Shown { end, over }
 }
 
-fn introduction(plan: &Plan, workers: usize, url: &str, load: bool) -> String {
+fn introduction(plan: &Plan, workers: usize, urls: &[String], load: bool) -> String {
+    let (all, url) = (urls.join(", "), urls.first().map_or("", String::as_str));
     let method = plan.upstreams[0].balance.word();
     let (other, result) = match method {
         "least_conn" => ("round_robin", "the slow one then gets its full third, and visitors wait"),
@@ -64,7 +65,7 @@ fn introduction(plan: &Plan, workers: usize, url: &str, load: bool) -> String {
     let workers = crate::cli::counted(workers, "worker");
     format!(
         "ringgate demo: {method} over three backends, one of them slow, on {workers}.{visitors}\n\n\
-         \x20 Open      {url}   and reload\n\
+         \x20 Open      {all}   and reload\n\
          \x20 Try       for i in 1 2 3 4 5 6; do curl {url}/; done\n\
          \x20           ringgate status{admin}\n\
          \x20           ringgate demo --balance {other}   ({result})\n\

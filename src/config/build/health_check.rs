@@ -12,15 +12,18 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::Spanned;
 
-const TYPES: [&str; 6] = ["tcp", "http", "postgres", "mysql", "redis", "send_expect"];
+const TYPES: [&str; 7] = ["tcp", "http", "https", "postgres", "mysql", "redis", "send_expect"];
 
 /// Which types have a key that not all have.
-const OWNERS: [(&str, &[&str]); 9] = [
-    ("uri", &["http"]),
-    ("path", &["http"]),
-    ("host", &["http"]),
-    ("status", &["http"]),
-    ("body", &["http"]),
+const OWNERS: [(&str, &[&str]); 12] = [
+    ("ssl_verify", &["https"]),
+    ("ssl_name", &["https"]),
+    ("ssl_trusted_certificate", &["https"]),
+    ("uri", &["http", "https"]),
+    ("path", &["http", "https"]),
+    ("host", &["http", "https"]),
+    ("status", &["http", "https"]),
+    ("body", &["http", "https"]),
     ("user", &["postgres", "mysql"]),
     ("send", &["send_expect"]),
     ("expect", &["send_expect"]),
@@ -85,6 +88,8 @@ impl Builder<'_> {
         let mut fitting = TYPES.into_iter().filter(fits);
         match (special.is_empty(), fitting.next(), fitting.next()) {
             (true, ..) => Some("tcp"),
+            // Whoever says nothing of TLS means none.
+            (_, Some("http"), Some("https")) => Some("http"),
             (_, Some(kind), None) => Some(kind),
             (_, first, second) => {
                 let choice: Vec<String> = match (first, second) {
@@ -123,12 +128,13 @@ impl Builder<'_> {
         };
         let awaited = |text: &str| awaited(text).map(str::to_string);
         match kind {
-            "http" => {
+            "http" | "https" => {
                 if let (Some(_), Some(path)) = (&section.uri, &section.path) {
                     self.error(Place::at(source, path.span()), "`path` and `uri` are the same; leave one of them out");
                 }
                 let uri = if section.uri.is_some() { &section.uri } else { &section.path };
                 CheckKind::Http {
+                    ssl: (kind == "https").then(|| self.check_ssl(section, source, whole)),
                     path: self.setting(source, uri, "/".to_string(), |text| request_target(text).map(str::to_string)),
                     host: self.setting(source, &section.host, None, |text| host(text).map(Some)),
                     status: self.statuses(section, source),
@@ -198,7 +204,10 @@ fn owners(key: &str) -> &'static [&'static str] {
 fn check_type(text: &str) -> Result<&'static str, String> {
     let known = TYPES.into_iter().find(|kind| *kind == text);
     known.ok_or_else(|| match text {
-        "https" | "ssl" | "tls" | "ssl_hello" | "grpc" => {
+        "ssl" | "tls" | "ssl_hello" => {
+            "write type = \"https\", or \"tcp\" for whether it can be connected to".to_string()
+        }
+        "grpc" => {
             format!("`{text}` is not supported yet; write type = \"tcp\" for whether it can be connected to")
         }
         "pgsql" | "pg" => "write type = \"postgres\"".to_string(),

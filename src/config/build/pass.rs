@@ -3,22 +3,62 @@
 use super::Builder;
 use super::backend::not_found_now;
 use crate::config::address::{self, Pass, Target};
-use crate::config::plan::Upstream;
+use crate::config::plan::{self, Peer, Upstream};
 use crate::config::report::{Place, Report};
+use crate::config::settings::proxy_ssl::ProxySsl;
 use crate::config::slips::closest;
 
+/// Why a server's certificate cannot be verified.
+pub(super) const NAMELESS: &str = "a unix socket has no name to look for in the certificate";
+
 impl Builder<'_> {
-    /// The upstream that a location's `proxy_pass` leads to.
-    pub(super) fn pass(&mut self, text: &str, place: &Place) -> Result<usize, Box<Report>> {
-        let pass = address::pass(text).map_err(|message| Box::new(Report::error(place.clone(), message)))?;
+    /// The upstream that a location's `proxy_pass` leads to, and whether by TLS.
+    pub(super) fn pass(&mut self, text: &str, place: &Place) -> Result<(usize, bool), Box<Report>> {
+        let (pass, https) = address::pass(text).map_err(|message| Box::new(Report::error(place.clone(), message)))?;
         if let Some(group) = self.known_group(&pass, place)? {
-            return Ok(group);
+            if https {
+                self.warn_port_80(group, place);
+            }
+            return Ok((group, https));
         }
         let target = match pass {
-            Pass::Host(name) => Target::Name(name.to_ascii_lowercase(), 80),
+            Pass::Host(name) => {
+                Target::Name(name.to_ascii_lowercase(), if https { address::HTTPS } else { address::HTTP })
+            }
             Pass::Address(target) => target,
         };
-        self.address(target, text.trim().trim_start_matches("http://"), place)
+        let name = text.trim().trim_start_matches(if https { "https://" } else { "http://" });
+        Ok((self.address(target, name, place)?, https))
+    }
+
+    /// Servers of a group without a port have nginx's, which seldom speaks TLS.
+    fn warn_port_80(&mut self, group: usize, place: &Place) {
+        let bare = |peer: &&Peer| !peer.name.starts_with("unix:") && address::target(&peer.name, None).is_err();
+        let Some(peer) = self.upstreams[group].peers.iter().find(bare) else { return };
+        let message =
+            format!("`{0}` has no port, so it is asked at port 80; write \"{0}:443\" in the group", peer.name);
+        self.reports.push(Report::warning(place.clone(), message));
+    }
+
+    /// What backends are asked for by `settings`: index into `Plan::proxy_ssls`. `upstream`: who they are.
+    pub(super) fn proxy_ssl(&mut self, settings: &ProxySsl, alpn: &[&str], upstream: usize, place: &Place) -> usize {
+        let asked = settings.asked(alpn).unwrap_or_else(|report| {
+            self.report_once(*report);
+            plan::ProxySsl::default()
+        });
+        let peers = self.upstreams.get(upstream).map_or(&[][..], |upstream| &upstream.peers);
+        if asked.verify && asked.name.is_none() && peers.iter().any(|peer| peer.name.starts_with("unix:")) {
+            self.error(place.clone(), format!("{NAMELESS}; write `proxy_ssl_name`"));
+        }
+        self.proxy_ssl_of(asked)
+    }
+
+    /// The place of these demands in the plan; equal ones have one.
+    pub(super) fn proxy_ssl_of(&mut self, asked: plan::ProxySsl) -> usize {
+        self.proxy_ssls.iter().position(|known| *known == asked).unwrap_or_else(|| {
+            self.proxy_ssls.push(asked);
+            self.proxy_ssls.len() - 1
+        })
     }
 
     /// The upstream that the `proxy_pass` of a tcp section leads to.

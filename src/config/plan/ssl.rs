@@ -57,8 +57,8 @@ pub struct Ssl {
 pub struct ClientCertificates {
     /// What becomes of those who do not.
     pub verify: VerifyClient,
-    /// Certificates of the authorities, PEM.
-    pub authorities: PathBuf,
+    /// Certificates of the authorities, PEM; `None` only with `VerifyClient::OptionalNoCa`.
+    pub authorities: Option<PathBuf>,
     /// Whether their names are sent to clients (`ssl_client_certificate`) or not (`ssl_trusted_certificate`).
     pub names_sent: bool,
     /// Revoked certificates, PEM.

@@ -200,6 +200,8 @@ pub enum CheckKind {
     Tcp,
     /// `GET path`.
     Http {
+        /// By TLS: index into `Plan::proxy_ssls`.
+        ssl: Option<usize>,
         /// The request target.
         path: String,
         /// The Host field; `None`: the server's address.

@@ -17,8 +17,23 @@ const ADVICE: &[(&str, &str)] = &[
     ("default_type", "is not needed: leave it out"),
     ("types*", "is not needed: leave it out"),
     ("server_tokens", "is not needed: leave it out"),
-    ("http2", "is not supported yet"),
-    ("ssl*", "is not supported yet: this version speaks no TLS"),
+    ("http2_*", "is not needed: HTTP/1.1 is spoken for now"),
+    ("http3*", "is not supported yet: HTTP/1.1 is spoken for now"),
+    ("quic*", "is not supported yet: HTTP/1.1 is spoken for now"),
+    ("ssl", "is a word of `listen`: write listen = \"443 ssl\""),
+    ("ssl_stapling*", "is not needed: most authorities answer no OCSP any more"),
+    ("ssl_ocsp*", "is not supported: revoked certificates are named in `ssl_crl`"),
+    ("ssl_session_*", "is not needed: sessions are resumed by tickets"),
+    ("ssl_conf_command", "has no answer here: leave it out"),
+    ("ssl_engine", "has no answer here: leave it out"),
+    ("ssl_object_cache*", "has no answer here: leave it out"),
+    ("ssl_certificate_c*", "has no answer here: leave it out"),
+    ("ssl_ech*", "has no answer here: leave it out"),
+    ("ssl_key_log", "has no answer here: leave it out"),
+    ("proxy_ssl_conf_command", "has no answer here: leave it out"),
+    ("proxy_ssl_certificate_cache", "has no answer here: leave it out"),
+    ("proxy_ssl_key_log", "has no answer here: leave it out"),
+    ("hsts*", "is one setting: write hsts = \"1y includeSubDomains preload\""),
     ("root", "is not supported yet: this version serves no files"),
     ("alias", "is not supported yet: this version serves no files"),
     ("index", "is not supported yet: this version serves no files"),
@@ -26,21 +41,16 @@ const ADVICE: &[(&str, &str)] = &[
     ("try_files", "is not supported yet: this version serves no files"),
     ("expires", "is not supported yet: this version serves no files"),
     ("error_page", "is not supported yet"),
-    ("return", "is not supported yet"),
-    ("rewrite", "is not supported yet"),
+    ("rewrite", "is not supported yet; a redirect is return = \"301 https://$host$request_uri\""),
     ("if", "is not supported yet"),
     ("map", "is not supported yet; WebSocket needs no configuration"),
     ("set", "is not supported yet"),
-    (
-        "proxy_set_header",
-        "is not needed for Host, X-Real-IP, X-Forwarded-* and WebSocket, which are right by themselves; others are not supported yet",
-    ),
     ("proxy_http_version", "is not needed: backends are always spoken to in HTTP/1.1"),
     ("proxy_redirect", "is not supported yet"),
     ("proxy_buffer*", "is not needed: leave it out"),
     ("proxy_request_buffering", "is not needed: request bodies are never held back"),
     ("proxy_cache*", "is not supported yet"),
-    ("proxy_ssl*", "is not supported yet: backends are spoken to in plain HTTP"),
+    ("proxy_ssl_password_file", "is not supported: keys behind a password cannot be read"),
     ("proxy_*_header*", "is not supported yet"),
     ("fastcgi*", "is not supported; backends speak HTTP"),
     ("uwsgi*", "is not supported; backends speak HTTP (uwsgi --http-socket)"),
@@ -50,7 +60,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("large_client_header_buffers", "is not needed: a head has 16 KiB"),
     ("client_body_buffer_size", "is not needed: leave it out"),
     ("lingering_*", "is not needed: leave it out"),
-    ("add_header", "is not supported yet"),
+    ("add_header", "is not supported yet; for Strict-Transport-Security write hsts = \"1y\""),
     ("gzip*", "is not supported yet"),
     ("brotli*", "is not supported yet"),
     ("access_log", "is not supported yet: there is no access log"),
@@ -61,7 +71,10 @@ const ADVICE: &[(&str, &str)] = &[
     ("deny", "is not supported yet"),
     ("auth_*", "is not supported yet"),
     ("resolver_timeout", "is not needed: names are looked up while requests go on"),
-    ("real_ip_header", "is not needed: X-Forwarded-For of the peers in `set_real_ip_from` is believed"),
+    (
+        "real_ip_header",
+        "is not needed: of the peers in `set_real_ip_from` the PROXY protocol's header is believed, and X-Forwarded-For",
+    ),
     ("real_ip_recursive", "is not needed: trusted proxies are passed over, one after the other"),
     ("zone", "is not needed: the workers share their counters"),
     ("state", "is not supported: servers stand in the file"),
@@ -78,7 +91,7 @@ const ADVICE: &[(&str, &str)] = &[
         "is called `status` here, in [upstream.NAME.health_check]: write status = [\"200-399\"]",
     ),
     ("check_*", "is not needed: see [upstream.NAME.health_check]"),
-    ("proxy_protocol", "is not supported yet"),
+    ("proxy_protocol_timeout", "is called `preread_timeout` here: write preread_timeout = \"30s\""),
 ];
 
 /// Methods of choosing, which are directives in nginx.
@@ -94,6 +107,11 @@ pub fn advice(word: &str, arguments: &str) -> Option<String> {
                 _ => format!(" {}", arguments.replace(['"', '\''], "")),
             };
             Some(format!("is a method: write balance = \"{word}{rest}\""))
+        }
+        "add_header" if arguments.to_ascii_lowercase().starts_with("strict-transport-security") => {
+            let value = arguments.split_once(' ').map_or("", |(_, value)| value.trim_end_matches(" always"));
+            let value = value.trim_matches([' ', '"', '\'']);
+            Some(format!("is not supported yet; for Strict-Transport-Security write hsts = \"{value}\""))
         }
         "check" => Some(format!("is a section here: write {}", health_check(arguments))),
         _ => ADVICE.iter().find(|(pattern, _)| fits(pattern, word)).map(|(_, advice)| (*advice).to_string()),
@@ -215,6 +233,14 @@ pub fn value(name: &str, arguments: &str) -> String {
         && let Some(time) = time.strip_prefix("timeout=")
     {
         return format!("{number} and queue_timeout = \"{time}\"");
+    }
+    if name == "proxy_set_header" {
+        let (field, text) = arguments.split_once(' ').unwrap_or((arguments, ""));
+        let text = text.trim().trim_matches(['"', '\'']);
+        return format!("[\"{field} {}\"]", if text.is_empty() { "''" } else { text });
+    }
+    if name == "return" {
+        return format!("\"{}\"", arguments.replace('"', ""));
     }
     let listed = matches!(name, "server_name" | "include" | "set_real_ip_from") && words.len() > 1;
     match crate::config::value::is_number(bare) {

@@ -53,6 +53,9 @@ impl Shape<'_> {
             DeValue::String(_) | DeValue::Integer(_) => return,
             DeValue::Array(_) => format!("`{}` has one value, not a list; write {}", key.name, key.example),
             DeValue::Table(_) => format!("`{}` has a value, not a section; write {}", key.name, key.example),
+            DeValue::Boolean(on) if key.is_switch() => {
+                format!("`{0}` cannot be a boolean; write {0} = \"{1}\"", key.name, if *on { "on" } else { "off" })
+            }
             other => format!("`{}` cannot be a {}; write {}", key.name, other.type_str(), key.example),
         };
         self.error(value.span(), message);
@@ -254,7 +257,18 @@ impl Shape<'_> {
             let key = elsewhere().find(|key| key.name == near);
             format!("unknown key `{word}`; did you mean `{near}`, {}?", key.map_or("", place_of))
         } else {
-            let known: Vec<String> = here().map(|name| format!("`{name}`")).collect();
+            // Of the many keys about TLS one name for all is enough.
+            let family = |name: &'static str| match ["proxy_ssl_", "ssl_"].into_iter().find(|all| name.starts_with(all))
+            {
+                Some(all) => format!("`{all}...`"),
+                None => format!("`{name}`"),
+            };
+            let mut known: Vec<String> = Vec::new();
+            here().map(family).for_each(|name| {
+                if !known.contains(&name) {
+                    known.push(name)
+                }
+            });
             format!("unknown key `{word}`; known here: {}", known.join(", "))
         };
         self.error(name.span(), message);

@@ -1,7 +1,7 @@
 //! `[upstream.NAME.health_check]`.
 
 use super::*;
-use crate::config::plan::{CheckKind, HealthCheck};
+use crate::config::plan::{CertificateFiles, CheckKind, HealthCheck, Protocols, ProxySsl};
 use std::ops::RangeInclusive;
 
 /// `[upstream.backend.health_check]` on line 3.
@@ -10,30 +10,42 @@ const VALUES: &[Row] = &[
     ("type = \"postgresql\"", &["4:8: error: unknown type `postgresql`; did you mean \"postgres\"?"]),
     ("type = \"mariadb\"", &["4:8: error: write type = \"mysql\""]),
     ("type = \"smtp\"", &["4:8: error: write type = \"send_expect\", expect = \"220\", quit = \"QUIT\\r\\n\""]),
+    ("type = \"tls\"", &["4:8: error: write type = \"https\", or \"tcp\" for whether it can be connected to"]),
     (
-        "type = \"https\"",
-        &["4:8: error: `https` is not supported yet; write type = \"tcp\" for whether it can be connected to"],
+        "type = \"https\"\nssl_verify = \"yes\"\nssl_name = \"*.a.org\"\nssl_trusted_certificate = \"\"\nuser = \"me\"",
+        &[
+            "5:14: error: write \"on\" or \"off\"",
+            "6:12: error: write the name that is in the certificates, such as \"app.internal\"",
+            "7:27: error: write the path of a file, or \"off\" for none",
+            "8:8: error: `user` belongs to type = \"postgres\" or \"mysql\", but this check has type = \"https\"",
+        ],
+    ),
+    (
+        "type = \"http\"\nssl_verify = \"off\"",
+        &["5:14: error: `ssl_verify` belongs to type = \"https\", but this check has type = \"http\""],
     ),
     (
         "type = \"ping me\"",
         &[
-            "4:8: error: unknown type `ping me`; there are \"tcp\", \"http\", \"postgres\", \"mysql\", \"redis\", \"send_expect\"",
+            "4:8: error: unknown type `ping me`; there are \"tcp\", \"http\", \"https\", \"postgres\", \"mysql\", \"redis\", \"send_expect\"",
         ],
     ),
     (
         "type = \"redis\"\nuri = \"/\"\nuser = \"me\"\nstatus = 200\nexpect = \"x\"",
         &[
-            "5:7: error: `uri` belongs to type = \"http\", but this check has type = \"redis\"",
+            "5:7: error: `uri` belongs to type = \"http\" or \"https\", but this check has type = \"redis\"",
             "6:8: error: `user` belongs to type = \"postgres\" or \"mysql\", but this check has type = \"redis\"",
-            "7:10: error: `status` belongs to type = \"http\", but this check has type = \"redis\"",
+            "7:10: error: `status` belongs to type = \"http\" or \"https\", but this check has type = \"redis\"",
             "8:10: error: `expect` belongs to type = \"send_expect\", but this check has type = \"redis\"",
         ],
     ),
     ("user = \"me\"", &["3:1: error: what is checked? write type = \"postgres\" or \"mysql\""]),
     (
         "uri = \"/\"\nsend = \"x\"",
-        &["3:1: error: what is checked? write type = \"tcp\" or \"http\" or \"postgres\" or \"mysql\" or \"redis\" \
-           or \"send_expect\""],
+        &[
+            "3:1: error: what is checked? write type = \"tcp\" or \"http\" or \"https\" or \"postgres\" or \"mysql\" or \"redis\" \
+           or \"send_expect\"",
+        ],
     ),
     ("interval = 0", &["4:12: error: checks so close together are a load; write at least \"100ms\""]),
     (
@@ -124,6 +136,7 @@ fn checks_are_understood() {
 
     let text = str::to_string;
     let http = |path: &str, host: Option<&str>, status: &[RangeInclusive<u16>], body: Option<&str>| CheckKind::Http {
+        ssl: None,
         path: path.to_string(),
         host: host.map(str::to_string),
         status: status.to_vec(),
@@ -155,11 +168,125 @@ fn checks_are_understood() {
 }
 
 #[test]
+fn checks_by_tls_know_what_to_expect() {
+    let asked = |text: &str| {
+        let plan = plan(&checked(text));
+        let kind = &plan.upstreams[0].health_check.as_ref().expect("it is configured").kind;
+        let CheckKind::Http { ssl: Some(ssl), .. } = kind else { panic!("{kind:?}") };
+        plan.proxy_ssls[*ssl].clone()
+    };
+    let base = ProxySsl { alpn: vec!["http/1.1".to_string()], ..ProxySsl::default() };
+    let named = |name: &str| ProxySsl { name: Some(name.to_string()), ..base.clone() };
+    for (text, expected) in [
+        ("type = \"https\"", base.clone()),
+        ("type = \"https\"\nuri = \"/up\"\nhost = \"a.org:444\"", named("a.org")),
+        ("host = \"[::1]:444\"\nssl_verify = \"on\"", named("::1")),
+        ("host = \"a.org\"\nssl_name = \"B.org\"", named("b.org")),
+        ("ssl_verify = \"off\"", ProxySsl { verify: false, ..base.clone() }),
+        ("ssl_trusted_certificate = \"/ca\"", ProxySsl { trusted: Some("/ca".into()), ..base.clone() }),
+    ] {
+        assert_eq!(asked(text), expected, "{text}");
+    }
+    let text = checked("type = \"https\"").replace("127.0.0.1:1", "unix:/a");
+    let nameless = "a unix socket has no name to look for in the certificate; write `ssl_name`";
+    assert_eq!(errors(&text), [format!("f:3:1: error: {nameless}")]);
+    assert_eq!(errors(&text.replace("\"https\"", "\"https\"\nssl_verify = \"off\"")), [""; 0]);
+}
+
+/// A check works where traffic works.
+#[test]
+fn checks_by_tls_ask_what_traffic_asks() {
+    let base = ProxySsl { alpn: vec!["http/1.1".to_string()], ..ProxySsl::default() };
+    let files =
+        |name: &str| CertificateFiles { chain: format!("{name}.pem").into(), key: format!("{name}.key").into() };
+    let traffic = ProxySsl {
+        verify: false,
+        trusted: Some("/ca".into()),
+        revoked: Some("/crl".into()),
+        name: Some("a.org".to_string()),
+        server_name: false,
+        certificate: Some(files("me")),
+        protocols: Protocols { tls12: false, tls13: true },
+        session_reuse: false,
+        ..base.clone()
+    };
+    let keys = "proxy_ssl_verify = \"off\"\nproxy_ssl_trusted_certificate = \"/ca\"\nproxy_ssl_crl = \"/crl\"\n\
+        proxy_ssl_name = \"a.org\"\nproxy_ssl_server_name = \"off\"\nproxy_ssl_certificate = \"me.pem\"\n\
+        proxy_ssl_certificate_key = \"me.key\"\nproxy_ssl_protocols = \"TLSv1.3\"\nproxy_ssl_session_reuse = \"off\"\n";
+    let location = |path: &str, keys: &str| format!("[server.location.\"{path}\"]\nproxy_pass = \"https://b\"\n{keys}");
+    let server = "[[server]]\nlisten = 1\n";
+    let tcp = |keys: &str| format!("[[tcp]]\nlisten = 2\nproxy_pass = \"b\"\nproxy_ssl = \"on\"\n{keys}");
+    let named = |name: &str| ProxySsl { name: Some(name.to_string()), ..base.clone() };
+    for (top, check, sections, expected) in [
+        ("", "", format!("{server}{}", location("/", keys)), traffic.clone()),
+        ("", "", format!("{server}{}{}", location("/", keys), location("/a", keys)), traffic.clone()),
+        ("", "", format!("{server}{}{}", location("/", keys), tcp(keys)), traffic.clone()),
+        ("", "", format!("{server}{keys}{}", location("/", "")), traffic.clone()),
+        ("", "", tcp(keys), traffic.clone()),
+        // What goes there in the clear says nothing of TLS.
+        (
+            "",
+            "",
+            format!("{server}{}[server.location.\"/a\"]\nproxy_pass = \"http://b\"\n", location("/", keys)),
+            traffic.clone(),
+        ),
+        // The traffic does not agree: the file decides.
+        ("", "", format!("{server}{}{}", location("/", keys), location("/a", "")), base.clone()),
+        (
+            "proxy_ssl_name = \"top.org\"\n",
+            "host = \"h.org\"\n",
+            format!("{server}{}{}", location("/", keys), location("/a", "")),
+            named("top.org"),
+        ),
+        ("", "host = \"h.org\"\n", format!("{server}{}{}", location("/", keys), location("/a", "")), named("h.org")),
+        // There is none.
+        (keys, "", format!("{server}location.\"/\".proxy_pass = \"http://b\"\n"), traffic.clone()),
+        // `host` is for the request: traffic finds its servers without.
+        ("", "host = \"h.org\"\n", format!("{server}{}", location("/", "")), base.clone()),
+        ("", "host = \"h.org\"\n", format!("{server}{}", location("/", keys)), traffic.clone()),
+        // The check's own keys win.
+        (
+            "",
+            "ssl_verify = \"on\"\nssl_name = \"own.org\"\nssl_trusted_certificate = \"/own\"\n",
+            format!("{server}{}", location("/", keys)),
+            ProxySsl {
+                verify: true,
+                name: Some("own.org".to_string()),
+                trusted: Some("/own".into()),
+                revoked: None,
+                ..traffic.clone()
+            },
+        ),
+        (
+            "",
+            "ssl_name = \"off\"\nssl_trusted_certificate = \"off\"\n",
+            format!("{server}{}", location("/", keys)),
+            ProxySsl { name: None, trusted: None, revoked: None, ..traffic.clone() },
+        ),
+    ] {
+        let text = format!(
+            "{top}[upstream.b]\nserver = \"127.0.0.1:1\"\n[upstream.b.health_check]\ntype = \"https\"\n{check}{sections}"
+        );
+        let plan = plan(&text);
+        let kind = plan.upstreams[0].health_check.as_ref().map(|check| &check.kind);
+        let Some(CheckKind::Http { ssl: Some(ssl), .. }) = kind else { panic!("{kind:?}") };
+        assert_eq!(plan.proxy_ssls[*ssl], expected, "{text}");
+    }
+    let incomplete = "proxy_ssl_certificate = \"a\"\n[upstream.b]\nserver = \"127.0.0.1:1\"\n\
+        [upstream.b.health_check]\ntype = \"https\"\n[[server]]\nlocation.\"/\".proxy_pass = \"http://b\"\n";
+    assert_eq!(errors(incomplete), ["f:1:25: error: a certificate needs its key; write `proxy_ssl_certificate_key`"]);
+}
+
+#[test]
 fn what_is_strange_is_said() {
     for (text, expected) in [
         (
             checked("interval = \"1s\"\ntimeout = \"2s\""),
             "f:5:11: warning: a check may take longer than the interval: the next one begins when it has ended",
+        ),
+        (
+            checked("type = \"https\"\nssl_verify = \"off\""),
+            "f:5:14: warning: the certificates of these servers are NOT verified: whoever gets in between can read and change everything",
         ),
         (
             checked("interval = 3000"),

@@ -130,11 +130,11 @@ const KEYS: &[Row] = &[
         "[[server]]\nserver-name = \"a\"\nserver_names = \"a\"\nlisten_on = 1\nport = 80",
         &[
             "2:1: error: unknown key `server-name`; did you mean `server_name`?",
-            "5:1: error: unknown key `port`; known here: `listen`, `server_name`, `location`, `client_header_timeout`, \
+            "5:1: error: unknown key `port`; known here: `listen`, `server_name`, `hsts`, `acme_webroot`, `return`, `location`, `client_header_timeout`, \
              `keepalive_timeout`, `keepalive_requests`, `client_max_body_size`, `client_body_timeout`, `send_timeout`, \
              `proxy_connect_timeout`, `proxy_first_byte_timeout`, `proxy_read_timeout`, `proxy_send_timeout`, \
              `proxy_tunnel_timeout`, `proxy_next_upstream`, `proxy_next_upstream_tries`, `proxy_next_upstream_timeout`, \
-             `proxy_next_upstream_methods`, `set_real_ip_from`",
+             `proxy_next_upstream_methods`, `ssl_...`, `proxy_ssl_...`, `proxy_set_header`, `http2`, `set_real_ip_from`",
             "4:1: error: unknown key `listen_on`; did you mean `listen`?",
             "3:1: error: unknown key `server_names`; did you mean `server_name`?",
         ],
@@ -167,10 +167,13 @@ const KEYS: &[Row] = &[
         &["1:1: error: nginx's `worker_processes` is called `workers` here: write workers = \"auto\""],
     ),
     (
-        "[[server]]\nssl_certificate = \"x\"\nroot = \"/srv\"",
+        "[[server]]\nssl = \"on\"\nssl_conf_command = \"x\"\nroot = \"/srv\"\nssl_certifcate = \"x\"\nhttp3 = \"on\"",
         &[
-            "2:1: error: nginx's `ssl_certificate` is not supported yet: this version speaks no TLS",
-            "3:1: error: nginx's `root` is not supported yet: this version serves no files",
+            "2:1: error: nginx's `ssl` is a word of `listen`: write listen = \"443 ssl\"",
+            "3:1: error: nginx's `ssl_conf_command` has no answer here: leave it out",
+            "5:1: error: unknown key `ssl_certifcate`; did you mean `ssl_certificate`?",
+            "6:1: error: nginx's `http3` is not supported yet: HTTP/1.1 is spoken for now",
+            "4:1: error: nginx's `root` is not supported yet: this version serves no files",
         ],
     ),
     (
@@ -210,7 +213,7 @@ const KEYS: &[Row] = &[
         &[
             "2:38: error: `backup` cannot be a boolean; write backup = \"on\"",
             "2:44: error: unknown key `slowstart`; did you mean `slow_start`?",
-            "3:13: error: `fail_open` cannot be a boolean; write fail_open = \"off\"",
+            "3:13: error: `fail_open` cannot be a boolean; write fail_open = \"on\"",
         ],
     ),
     (
@@ -253,6 +256,25 @@ const KEYS: &[Row] = &[
     ),
     ("[[server]]\nhealth_check = \"uri=/\"", &["2:1: error: `health_check` belongs in [upstream.NAME]"]),
     ("[http]\ngzip = true", &["1:2: error: nginx's `http` is not needed: write its contents at the top level"]),
+    // What was meant goes into the advice, whatever the example says.
+    (
+        "handover = true\nssl_reject_handshake = false\nssl_prefer_server_ciphers = true\nproxy_ssl_verify = false",
+        &[
+            "1:12: error: `handover` cannot be a boolean; write handover = \"on\"",
+            "2:24: error: `ssl_reject_handshake` cannot be a boolean; write ssl_reject_handshake = \"off\"",
+            "3:29: error: `ssl_prefer_server_ciphers` cannot be a boolean; write ssl_prefer_server_ciphers = \"on\"",
+            "4:20: error: `proxy_ssl_verify` cannot be a boolean; write proxy_ssl_verify = \"off\"",
+        ],
+    ),
+    (
+        "[[tcp]]\nssl_preread = true\nproxy_ssl = false\nproxy_next_upstream = true\nproxy_timeout = false",
+        &[
+            "2:15: error: `ssl_preread` cannot be a boolean; write ssl_preread = \"on\"",
+            "3:13: error: `proxy_ssl` cannot be a boolean; write proxy_ssl = \"off\"",
+            "4:23: error: `proxy_next_upstream` cannot be a boolean; write proxy_next_upstream = \"on\"",
+            "5:17: error: `proxy_timeout` cannot be a boolean; write proxy_timeout = \"10m\"",
+        ],
+    ),
     ("workers = true", &["1:11: error: `workers` cannot be a boolean; write workers = 4"]),
     ("workers = [4]", &["1:11: error: `workers` has one value, not a list; write workers = 4"]),
     ("[workers]\na = 1", &["1:1: error: `workers` has a value, not a section; write workers = 4"]),
@@ -389,10 +411,8 @@ const NGINX: &[Row] = &[
     ),
     (
         "real_ip_header X-Forwarded-For;",
-        &[
-            "1:1: error: this is nginx's syntax, but the file is TOML; `real_ip_header` is not needed: X-Forwarded-For of the \
-           peers in `set_real_ip_from` is believed",
-        ],
+        &["1:1: error: this is nginx's syntax, but the file is TOML; `real_ip_header` is not needed: of the peers in \
+           `set_real_ip_from` the PROXY protocol's header is believed, and X-Forwarded-For"],
     ),
     (
         "user www-data;",
@@ -406,9 +426,47 @@ const NGINX: &[Row] = &[
            write workers = \"auto\""],
     ),
     (
-        "ssl_protocols TLSv1.3;",
+        "ssl_protocols TLSv1.2 TLSv1.3;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write ssl_protocols = \"TLSv1.2 TLSv1.3\""],
+    ),
+    (
+        "listen 443 ssl http2;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write listen = \"443 ssl http2\""],
+    ),
+    (
+        "ssl_certificate /etc/letsencrypt/live/a/fullchain.pem;",
         &[
-            "1:1: error: this is nginx's syntax, but the file is TOML; `ssl_protocols` is not supported yet: this version speaks no TLS",
+            "1:1: error: this is nginx's syntax, but the file is TOML; write ssl_certificate = \"/etc/letsencrypt/live/a/fullchain.pem\"",
+        ],
+    ),
+    (
+        "return 301 https://$host$request_uri;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write return = \"301 https://$host$request_uri\""],
+    ),
+    (
+        "return 200 \"all is well\";",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write return = \"200 all is well\""],
+    ),
+    (
+        "proxy_set_header X-Client-DN \"$ssl_client_s_dn\";",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; \
+           write proxy_set_header = [\"X-Client-DN $ssl_client_s_dn\"]"],
+    ),
+    (
+        "proxy_set_header Accept-Encoding \"\";",
+        &[
+            "1:1: error: this is nginx's syntax, but the file is TOML; write proxy_set_header = [\"Accept-Encoding ''\"]",
+        ],
+    ),
+    (
+        "add_header Strict-Transport-Security \"max-age=63072000\" always;",
+        &["1:1: error: this is nginx's syntax, but the file is TOML; `add_header` is not supported yet; \
+           for Strict-Transport-Security write hsts = \"max-age=63072000\""],
+    ),
+    (
+        "ssl on;",
+        &[
+            "1:1: error: this is nginx's syntax, but the file is TOML; `ssl` is a word of `listen`: write listen = \"443 ssl\"",
         ],
     ),
 ];

@@ -12,7 +12,6 @@ const VALUES_OF_A_SERVER: &[Row] = &[
         "listen = \"80 defaultserver\"",
         &["4:10: error: unknown word `defaultserver` in \"80 defaultserver\"; did you mean `default_server`?"],
     ),
-    ("listen = \"443 ssl\"", &["4:10: error: `ssl` is not supported yet; this version speaks plain HTTP/1.1"]),
     (
         "listen = \"[::]:80 ipv6only=off\"",
         &["4:10: error: a listener takes IPv4 or IPv6, not both; list both: [\"80\", \"[::]:80\"]"],
@@ -24,8 +23,9 @@ const VALUES_OF_A_SERVER: &[Row] = &[
         &["5:15: error: several names are a list; write [\"a.org\", \"b.org\"]"],
     ),
     (
-        "listen = 80\nserver_name = \"*.a.org\"",
-        &["5:15: error: wildcards in `server_name` are not supported yet; list the names"],
+        "listen = 80\nserver_name = \"www.*.a.org\"",
+        &["5:15: error: a `*` is the first label or the last one: \"*.example.org\", \"mail.*\"; for all names write \
+           `default_server` in `listen`"],
     ),
     (
         "listen = 80\nserver_name = \"~^www\"",
@@ -60,7 +60,8 @@ const VALUES_OF_A_LOCATION: &[Row] = &[
     ),
     (
         "proxy_pass = \"https://backend/x\"",
-        &["6:14: error: https to backends is not supported yet; write \"http://backend\""],
+        &["6:14: error: the path \"/x\" behind the address is not supported yet; write \"https://backend\": \
+           requests keep their own path"],
     ),
     (
         "proxy_pass = \"http://backend/\"",
@@ -81,7 +82,10 @@ const VALUES_OF_A_LOCATION: &[Row] = &[
         "proxy_pass = \"http://$host\"",
         &["6:14: error: variables in `proxy_pass` are not supported yet; name a group or an address"],
     ),
-    ("send_timeout = \"5s\"", &["5:18: error: this location has no `proxy_pass`: it could answer nothing"]),
+    (
+        "send_timeout = \"5s\"",
+        &["5:18: error: this location has no `proxy_pass` and no `return`: it could answer nothing"],
+    ),
 ];
 
 pub const WHOLE: &[Row] = &[

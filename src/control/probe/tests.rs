@@ -91,7 +91,13 @@ fn expect_no_nonsense(kind: &CheckKind, not_its: &str) {
 }
 
 fn http(status: &[RangeInclusive<u16>], body: Option<&str>) -> CheckKind {
-    CheckKind::Http { path: "/up?x=1".into(), host: None, status: status.to_vec(), body: body.map(str::to_owned) }
+    CheckKind::Http {
+        ssl: None,
+        path: "/up?x=1".into(),
+        host: None,
+        status: status.to_vec(),
+        body: body.map(str::to_owned),
+    }
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nit ok";
@@ -105,7 +111,13 @@ fn http_asks_politely() {
          Connection: close\r\n\r\n"
     );
     assert_eq!(String::from_utf8_lossy(&heard), head);
-    let named = CheckKind::Http { path: "/".into(), host: Some("a.test".into()), status: vec![200..=200], body: None };
+    let named = CheckKind::Http {
+        ssl: None,
+        path: "/".into(),
+        host: Some("a.test".into()),
+        status: vec![200..=200],
+        body: None,
+    };
     let heard = expect(&named, vec![Hear(b"\r\n\r\n"), say(OK), End], Ok(()));
     assert!(heard.starts_with(b"GET / HTTP/1.1\r\nHost: a.test\r\n"), "{}", heard.escape_ascii());
     assert_eq!(http::host_of(&Address::Tcp("[::1]:80".parse().unwrap())), "[::1]:80");
@@ -374,7 +386,7 @@ fn send_expect_sends_and_expects() {
 /// Checks over real sockets, whose ends and errors memory does not have.
 fn over_sockets(address: &Address, check: &HealthCheck) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(super::check(address, check))
+    runtime.block_on(super::check(address, check, None))
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn target(key: Key, interval: Duration, jitter: u8) -> Target<Key> {
     let address = Address::Tcp("127.0.0.1:1".parse().unwrap());
     let check =
         HealthCheck { interval, jitter, timeout: 3 * SECOND, ..Target::recovery(0, vec![address.clone()]).check };
-    Target { key, addresses: vec![address], check }
+    Target { key, addresses: vec![address], check, tls: None }
 }
 
 /// What happened, and when since the beginning.

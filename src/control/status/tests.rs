@@ -44,7 +44,7 @@ fn plan() -> Plan {
 }
 
 fn site(workers: usize) -> Site {
-    Site::new(std::sync::Arc::new(plan()), workers, &|_| None, None)
+    Site::plain(std::sync::Arc::new(plan()), workers, None)
 }
 
 fn nothing() -> Trouble<'static> {
@@ -76,7 +76,7 @@ fn all_workers_are_added_up_under_the_names_of_the_plan() {
         picker.begin(1);
     }
     stats.workers[2].count_error(Reason::BadChunk);
-    let status = status(&site, &stats, process(), &nothing());
+    let status = status(&site, &stats, process(), &nothing(), Vec::new());
 
     assert_eq!((status.totals.connections, status.totals.requests, status.totals.tasks), (6, 60, 6));
     assert_eq!(status.totals.errors, BTreeMap::from([("client_gone".to_owned(), 3), ("bad_chunk".to_owned(), 1)]));
@@ -106,7 +106,7 @@ fn all_workers_are_added_up_under_the_names_of_the_plan() {
 fn the_answer_is_json_that_comes_back_as_it_was() {
     let (site, stats) = (site(2), Stats::new(&plan(), 2));
     stats.workers[1].count_error(Reason::Overloaded);
-    let status = status(&site, &stats, process(), &nothing());
+    let status = status(&site, &stats, process(), &nothing(), Vec::new());
     let json = serde_json::to_string_pretty(&status).unwrap();
     assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -8,11 +8,12 @@ use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::proto::request::{FieldSlots, Version};
 use crate::proto::response::{self, ResponseFacts};
-use crate::proto::rewrite;
+use crate::proto::rewrite::{self, Added};
 use crate::proto::sticky::SetCookie;
 use crate::proto::writer::Writer;
-use crate::ring::{Driver, Elapsed, Lease, Socket};
+use crate::ring::{Driver, Elapsed, Lease};
 use crate::session::ms;
+use crate::tls::Stream;
 use crate::upstream::Picked;
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -24,7 +25,7 @@ pub(super) struct Answer<'x, 's, 'a, D: Driver> {
     pub(super) client: &'x Client<'a, D>,
     pub(super) request: &'x Request<'a>,
     pub(super) picked: &'x Picked<D>,
-    pub(super) backend: &'s Socket<D>,
+    pub(super) backend: &'s Stream<D>,
     /// While the request is on its way, no time runs for the answer.
     pub(super) upload: &'s Cell<Upload>,
 }
@@ -137,13 +138,16 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
         let mut writer = Writer::new(&mut out);
         let framing = facts.framing_to_client(request);
         let mut close = close() || framing == Framing::Close;
+        let hsts = self.client.hsts(self.request.server);
         if facts.is_interim() {
             rewrite::write_interim(&mut writer, &parsed);
         } else if facts.upgrade_websocket {
-            rewrite::write_switching(&mut writer, &parsed);
+            rewrite::write_switching(&mut writer, &parsed, hsts);
             close = false;
         } else {
-            rewrite::write_response(&mut writer, &parsed, &facts, request, framing, close, self.cookie().as_ref());
+            let cookie = self.cookie();
+            let added = Added { cookie: cookie.as_ref(), hsts };
+            rewrite::write_response(&mut writer, &parsed, &facts, request, framing, close, added);
         }
         let len = writer.finish().ok_or(Reason::ResponseHeadTooLarge)?;
         Ok(match facts.is_interim() {

@@ -8,11 +8,12 @@ use crate::balance::health::Cause;
 use crate::proto::body::{Decoder, Encoder};
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
-use crate::ring::{Driver, Elapsed, Lease, Socket};
+use crate::ring::{Driver, Elapsed, Lease};
 use crate::session::ms;
 use crate::session::relay::{self, Appended, Broken, Relay};
 use crate::session::tries::Tries;
 use crate::stats::Counter;
+use crate::tls::Stream;
 use crate::upstream::Picked;
 use bytes::{Bytes, BytesMut};
 use std::borrow::Cow;
@@ -26,7 +27,7 @@ pub(super) enum Outcome<D: Driver> {
     /// The client has its answer, whole or cut.
     Answered(Next, BodyRead),
     /// The backend switched protocols and said `early` already.
-    Upgraded { socket: Socket<D>, early: Bytes },
+    Upgraded { socket: Stream<D>, early: Bytes },
     /// The request's own fault, found while its body was read.
     Refused(Reason),
     /// The answer's status asks for another server, and one is chosen.
@@ -79,7 +80,7 @@ pub(super) struct Attempt<'x, 'a, D: Driver> {
     client: &'x Client<'a, D>,
     request: &'x Request<'a>,
     picked: &'x Picked<D>,
-    socket: Socket<D>,
+    socket: Stream<D>,
     /// The server's health knows of this attempt already.
     judged: Cell<bool>,
 }
@@ -89,7 +90,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         client: &'x Client<'a, D>,
         request: &'x Request<'a>,
         picked: &'x Picked<D>,
-        socket: Socket<D>,
+        socket: Stream<D>,
     ) -> Self {
         socket.set_owner(client.owner);
         Self { client, request, picked, socket, judged: Cell::new(false) }
@@ -121,6 +122,9 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         let accepted_before = self.socket.accepted_bytes();
         let raw = &self.client.bytes()[*head..];
         let mut decoder = Decoder::new(facts.body);
+        if !location.set_headers.is_empty() {
+            decoder = decoder.without_trailers();
+        }
         let encoder = Encoder::new(facts.body);
         let first = match relay::append(&mut out, len, raw, &mut decoder, encoder) {
             Ok(first) => first,

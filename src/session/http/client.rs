@@ -4,11 +4,13 @@ use super::parking::Parked;
 use super::{Context, Next, report};
 use crate::config::plan::Server;
 use crate::limits;
-use crate::proto::page;
+use crate::proto::page::{self, Manner};
 use crate::proto::reason::Reason;
+use crate::proto::request::{self, FieldSlots};
 use crate::proto::writer::Writer;
-use crate::ring::{Driver, Elapsed, Lease, Owner, Reservation, Socket, Timer};
+use crate::ring::{Driver, Elapsed, Lease, Owner, Reservation, Timer};
 use crate::session::ms;
+use crate::tls::Stream;
 use bytes::{Buf, BytesMut};
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -40,12 +42,18 @@ pub(super) enum HeadRead {
 /// One client connection.
 pub(super) struct Client<'a, D: Driver> {
     pub(super) cx: &'a Context<D>,
-    pub(super) socket: Socket<D>,
+    pub(super) socket: Stream<D>,
     pub(super) owner: Owner,
     /// The address as text, for forwarded fields and logs; "unix:" for unix sockets.
     pub(super) ip: String,
     pub(super) address: Option<IpAddr>,
+    /// 0 on unix sockets.
+    pub(super) port: u16,
+    /// Address and port are told by a PROXY protocol header.
+    pub(super) told: bool,
     pub(super) listener: usize,
+    /// "http", or "https" with TLS.
+    pub(super) scheme: &'static str,
     /// When it has been idle for too long, in milliseconds.
     idle_until: u64,
     pub(super) timer: Timer,
@@ -63,8 +71,9 @@ pub(super) struct Client<'a, D: Driver> {
 
 impl<'a, D: Driver> Client<'a, D> {
     pub(super) fn new(cx: &'a Context<D>, parked: Parked<D>) -> Self {
-        let Parked { socket, ip: address, listener, requests, until: idle_until } = parked;
+        let Parked { socket, ip: address, port, told, listener, requests, until: idle_until } = parked;
         let owner = cx.next_owner();
+        let scheme = if socket.is_tls() { "https" } else { "http" };
         socket.set_owner(owner);
         Self {
             cx,
@@ -72,7 +81,10 @@ impl<'a, D: Driver> Client<'a, D> {
             owner,
             ip: address.map_or_else(|| "unix:".to_owned(), |ip| ip.to_string()),
             address,
+            port,
+            told,
             listener: listener as usize,
+            scheme,
             idle_until,
             timer: cx.reactor.timer(),
             requests,
@@ -86,8 +98,29 @@ impl<'a, D: Driver> Client<'a, D> {
 
     /// What is kept of an idle connection.
     pub(super) fn into_parked(self) -> Parked<D> {
-        let Self { socket, address: ip, listener, requests, idle_until: until, .. } = self;
-        Parked { socket, ip, listener: listener as u32, requests, until }
+        let Self { socket, address: ip, port, told, listener, requests, idle_until: until, .. } = self;
+        Parked { socket, ip, port, told, listener: listener as u32, requests, until }
+    }
+
+    /// The value of Strict-Transport-Security, on connections with TLS only (RFC 6797 7.2).
+    pub(super) fn hsts<'s>(&self, server: &'s Server) -> Option<&'s str> {
+        if self.scheme == "https" { server.hsts.as_deref() } else { None }
+    }
+
+    /// The same for a page of ours: that of the server that the request in the input names.
+    fn hsts_of_page(&self) -> Option<String> {
+        if self.scheme != "https" {
+            return None;
+        }
+        let mut slots = FieldSlots::new();
+        let parsed = request::parse(self.bytes(), &mut slots).ok().flatten();
+        let host = parsed.and_then(|request| request.inspect().ok().map(|(_, route)| route.host.into_owned()));
+        let live = self.cx.live();
+        let server = match host {
+            Some(host) => live.plan.server_for(self.listener, &host),
+            None => live.plan.default_server(self.listener),
+        };
+        server.hsts.clone()
     }
 
     /// What the server says that speaks before a name is known.
@@ -96,13 +129,18 @@ impl<'a, D: Driver> Client<'a, D> {
     }
 
     fn has_input(&self) -> bool {
-        self.start < self.end || !self.pushback.is_empty()
+        self.start < self.end || !self.pushback.is_empty() || self.socket.is_mid_record()
     }
 
     /// The balancer ends, and the answer to the request in `input[..used]` is the last: nothing more has come. Pipelined requests
     /// that are here already are answered first, for their sender had not been told to stop.
     pub(super) fn should_leave(&self, used: usize) -> bool {
-        let nothing_more = || self.bytes().len() <= used && self.pushback.is_empty() && self.socket.is_quiet();
+        let nothing_more = || {
+            self.bytes().len() <= used
+                && self.pushback.is_empty()
+                && !self.socket.is_mid_record()
+                && self.socket.is_quiet()
+        };
         self.cx.draining().is_some() && nothing_more()
     }
 
@@ -202,7 +240,8 @@ impl<'a, D: Driver> Client<'a, D> {
             match self.read_more().await {
                 Ok(Ok(Some(0))) if self.start == self.end => return HeadRead::Closed,
                 Ok(Ok(Some(0))) => return HeadRead::Failed(Reason::ClientGone),
-                Ok(Ok(None)) if self.start == self.end => return HeadRead::Nothing,
+                // A part of a TLS record is a part of a head: the time for it runs.
+                Ok(Ok(None)) if self.start == self.end && !self.socket.is_mid_record() => return HeadRead::Nothing,
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) if self.start == self.end => return HeadRead::Closed,
                 Ok(Err(_)) => return HeadRead::Failed(Reason::ClientGone),
@@ -272,8 +311,11 @@ impl<'a, D: Driver> Client<'a, D> {
             _ => {}
         }
         let Some(mut lease) = self.reservation.as_ref().and_then(Reservation::try_take) else { return Next::Abort };
-        let mut writer = Writer::new(&mut lease);
-        self.cx.with_date(|date| page::write_error(&mut writer, reason, date, close, head_only));
+        let (hsts, mut writer) = (self.hsts_of_page(), Writer::new(&mut lease));
+        let connection = if close { page::Connection::Close } else { page::Connection::Stays };
+        self.cx.with_date(|date| {
+            page::write_error(&mut writer, reason, &Manner { date, connection, head_only, hsts: hsts.as_deref() });
+        });
         let Some(len) = writer.finish() else { return Next::Abort };
         self.cx.stats().bytes_out.add(len as u64);
         let send_ms = limits::SEND_TIMEOUT_DEFAULT;
@@ -286,7 +328,13 @@ impl<'a, D: Driver> Client<'a, D> {
 
     /// Waits until the last answer has left.
     pub(super) async fn flush(&mut self) {
-        let _ = self.timer.within(limits::CLOSE_FLUSH_MAX, self.socket.flushed()).await;
+        let left = async {
+            match self.socket.is_tls() {
+                true => self.socket.finish().await, // whoever reads until the end knows it then
+                false => self.socket.flushed().await,
+            }
+        };
+        let _ = self.timer.within(limits::CLOSE_FLUSH_MAX, left).await;
         if self.has_input() || !self.socket.seems_quiet() {
             self.linger().await; // closing on unread bytes would reset
         }
@@ -316,11 +364,11 @@ impl<'a, D: Driver> Client<'a, D> {
         let reservation = self.cx.reactor.buffers().reserve(self.owner, 1).await;
         let mut discarded = 0;
         while discarded < limits::LINGER_BYTES_MAX {
-            if self.timer.within(limits::LINGER_READ_TIMEOUT, self.socket.readable()).await.is_err() {
+            if self.timer.within(limits::LINGER_READ_TIMEOUT, self.socket.discardable()).await.is_err() {
                 return;
             }
             let Some(mut lease) = reservation.try_take() else { return };
-            match self.socket.try_recv(&mut lease) {
+            match self.socket.try_discard(&mut lease) {
                 Ok(Some(0)) | Err(_) => return,
                 Ok(n) => discarded += n.unwrap_or(0) as u64,
             }

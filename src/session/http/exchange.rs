@@ -2,21 +2,23 @@
 
 use super::attempt::{Attempt, Outcome};
 use super::client::{Client, HeadRead};
-use super::prepare::{Refusal, Request, again, prepare};
-use super::{Context, Next, report};
+use super::prepare::{Instead, Refusal, Request, again, prepare};
+use super::{Next, counted, report};
 use crate::config::plan::Location;
 use crate::log::Level;
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::proto::request::{self, FieldSlots};
-use crate::ring::{Driver, Lease, Socket};
+use crate::ring::{Driver, Lease};
+use crate::session::tcp::acknowledged;
 use crate::session::tries::Tries;
 use crate::session::{ms, tunnel};
-use crate::stats::{ListenerStats, WorkerStats};
-use crate::upstream::{Live, Picked};
+use crate::tls::{Dialer, Stream};
+use crate::upstream::{Failure, Live, Opening, Picked};
 use bytes::Bytes;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// Runs one exchange on a client connection that has bytes (or FIN) to read.
@@ -41,41 +43,39 @@ pub(super) async fn run<D: Driver>(client: &mut Client<'_, D>) -> Next {
     let (request, len) = match prepare(client, &live, &mut out) {
         Ok(Some(prepared)) => prepared,
         Ok(None) => return client.refuse(Reason::Internal, true, false, "").await, // its end was found
-        Err(refusal) => return refuse(client, refusal).await,
+        Err(Instead::Page(refusal)) => {
+            let detail = about_certificate(client, refusal.reason);
+            return refuse(client, refusal, &detail).await;
+        }
+        Err(Instead::Challenge(challenge)) => return Box::pin(challenge.answer(client, out)).await,
+        Err(Instead::Own(own)) => return Box::pin(own.send(client, out)).await,
     };
-    client.requests += 1;
-    client.cx.stats().requests.add(1);
-    client.cx.listener_stats(client.listener).requests.add(1);
-    let _running = InFlight::new(client.cx, client.listener);
+    let _running = counted(client);
     attempts(client, &live, &request, out, len).await
 }
 
-/// Counts a running exchange, also through a panic.
-struct InFlight<'a>(&'a WorkerStats, &'a ListenerStats);
-
-impl<'a> InFlight<'a> {
-    fn new<D: Driver>(cx: &'a Context<D>, listener: usize) -> Self {
-        let (worker, listener) = (cx.stats(), cx.listener_stats(listener));
-        worker.in_flight.add(1);
-        listener.in_flight.add(1);
-        Self(worker, listener)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.sub(1);
-        self.1.in_flight.sub(1);
+/// What is wrong with a client's certificate, and whose it is.
+fn about_certificate<D: Driver>(client: &Client<'_, D>, reason: Reason) -> String {
+    match client.socket.facts() {
+        Some(facts) if reason == Reason::ClientCertificateBad => {
+            format!(", {} ({})", facts.ssl_client_verify, facts.ssl_client_s_dn)
+        }
+        _ => String::new(),
     }
 }
 
 /// A refusal keeps the connection only if the request had no body to be read past.
-async fn refuse<D: Driver>(client: &mut Client<'_, D>, refusal: Refusal) -> Next {
+pub(super) async fn refuse<D: Driver>(client: &mut Client<'_, D>, refusal: Refusal, detail: &str) -> Next {
     let Some((facts, head)) = refusal.known else { return client.refuse(refusal.reason, true, false, "").await };
     client.requests += 1;
     client.cx.stats().requests.add(1);
-    let close = facts.body != Framing::None || !facts.keep_alive || client.should_leave(head);
-    let next = client.refuse(refusal.reason, close, facts.is_head, "").await;
+    // What the handshake decided, another request on the same connection cannot mend.
+    let of_connection = matches!(
+        refusal.reason,
+        Reason::MisdirectedRequest | Reason::ClientCertificateRequired | Reason::ClientCertificateBad
+    );
+    let close = of_connection || facts.body != Framing::None || !facts.keep_alive || client.should_leave(head);
+    let next = client.refuse(refusal.reason, close, facts.is_head, detail).await;
     client.consume(head);
     next
 }
@@ -97,13 +97,16 @@ async fn attempts<D: Driver>(
     }
     while let Some(picked) = tries.next(client.cx, &client.socket, &client.timer).await {
         loop {
-            let (socket, reused) = match take_pooled(&picked, request) {
+            let dialer = request.dialer.map(|dialer| &live.terms.dialers[dialer]);
+            let (socket, reused) = match take_pooled(&picked, request, dialer) {
                 Some(socket) => (socket, true),
-                None => match Box::pin(connect(client, request, &picked)).await {
+                None => match Box::pin(connect(client, request, &picked, dialer)).await {
                     Ok(socket) => (socket, false),
-                    Err(Reason::ClientGone) => return client.refuse(Reason::ClientGone, true, false, "").await,
-                    Err(reason) => {
-                        tries.failed(client.cx, &picked, reason);
+                    Err(Failure { reason: Reason::ClientGone, .. }) => {
+                        return client.refuse(Reason::ClientGone, true, false, "").await;
+                    }
+                    Err(failure) => {
+                        tries.failed(client.cx, &picked, failure);
                         break;
                     }
                 },
@@ -151,9 +154,13 @@ async fn attempts<D: Driver>(
 }
 
 /// A pooled connection. Before a request that cannot be sent twice, the kernel is asked once more whether it is still open.
-fn take_pooled<D: Driver>(picked: &Picked<D>, request: &Request<'_>) -> Option<Socket<D>> {
+fn take_pooled<D: Driver>(
+    picked: &Picked<D>,
+    request: &Request<'_>,
+    dialer: Option<&Arc<Dialer>>,
+) -> Option<Stream<D>> {
     loop {
-        let socket = picked.take_idle()?;
+        let socket = picked.take_idle(dialer)?;
         if request.facts.idempotent || socket.is_quiet() {
             return Some(socket);
         }
@@ -165,10 +172,13 @@ async fn connect<D: Driver>(
     client: &Client<'_, D>,
     request: &Request<'_>,
     picked: &Picked<D>,
-) -> Result<Socket<D>, Reason> {
-    let mut connecting = pin!(picked.connect(&client.timer, ms(request.location.proxy_connect_timeout)));
+    dialer: Option<&Arc<Dialer>>,
+) -> Result<Stream<D>, Failure> {
+    let timeout = ms(request.location.proxy_connect_timeout);
+    let opening = Opening { dialer, header: &[], owner: client.owner, held: Some(client.reservation()) };
+    let mut connecting = pin!(picked.connect(&client.timer, timeout, &opening));
     poll_fn(|task| match connecting.as_mut().poll(task) {
-        Poll::Pending => client.socket.poll_failed(task).map(|()| Err(Reason::ClientGone)),
+        Poll::Pending => client.socket.poll_failed(task).map(|()| Err(Reason::ClientGone.into())),
         ready => ready,
     })
     .await
@@ -199,7 +209,7 @@ async fn upgrade<D: Driver>(
     client: &mut Client<'_, D>,
     request: &Request<'_>,
     picked: Picked<D>,
-    socket: Socket<D>,
+    socket: Stream<D>,
     early: Bytes,
 ) -> Next {
     client.consume(request.head);
@@ -216,6 +226,10 @@ async fn upgrade<D: Driver>(
         Err(reason) => {
             report(client.cx, reason, || format!("tunnel from {}", client.ip));
             socket.abort();
+            if reason != Reason::ClientGone {
+                // A reset would throw away what is still on its way to the client.
+                acknowledged(&client.socket, &client.timer).await;
+            }
             Next::Abort
         }
     }

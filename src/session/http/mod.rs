@@ -2,17 +2,21 @@
 
 mod answer;
 mod attempt;
+mod challenge;
 mod client;
 mod exchange;
 pub mod parking;
 mod prepare;
+mod returns;
 #[cfg(test)]
 mod tests;
 mod variables;
 
+use super::greet::{Greeted, greet};
 use super::{Context, Open};
 use crate::proto::reason::Reason;
 use crate::ring::{Descriptor, Driver};
+use crate::stats::{ListenerStats, WorkerStats};
 use client::{Client, Waited};
 use parking::Parked;
 use std::net::{IpAddr, SocketAddr};
@@ -37,8 +41,13 @@ enum Next {
 /// a worker that drains must not overlook it.
 pub fn serve<D: Driver>(cx: Rc<Context<D>>, descriptor: Descriptor, listener: usize) -> impl Future<Output = ()> {
     let (open, socket) = (Open::count(cx.clone(), listener), cx.reactor.adopt(descriptor));
-    let ip = socket.peer().ok().flatten().map(plain_ip);
-    run(cx, open, Parked { socket, ip, listener: listener as u32, requests: 0, until: 0 })
+    async move {
+        if let Some(Greeted { stream: socket, address, destination, .. }) = greet(&cx, socket, listener).await {
+            let (ip, port) = (address.map(plain_ip), address.map_or(0, |address| address.port()));
+            let (listener, told) = (listener as u32, destination.is_some());
+            run(cx, open, Parked { socket, ip, port, told, listener, requests: 0, until: 0 }).await;
+        }
+    }
 }
 
 /// Serves a connection that was parked and has something to say.
@@ -71,7 +80,12 @@ async fn converse<D: Driver>(mut client: Client<'_, D>) -> Option<Parked<D>> {
         }
         match exchange::run(&mut client).await {
             Next::Again => {}
-            Next::Gone => break,
+            Next::Gone => {
+                if client.socket.is_tls() {
+                    Box::pin(client.part()).await; // says so itself before FIN
+                }
+                break;
+            }
             Next::Close => {
                 Box::pin(client.flush()).await;
                 break;
@@ -87,6 +101,33 @@ async fn converse<D: Driver>(mut client: Client<'_, D>) -> Option<Parked<D>> {
         }
     }
     None
+}
+
+/// Counts a running exchange, also through a panic.
+struct InFlight<'a>(&'a WorkerStats, &'a ListenerStats);
+
+impl<'a> InFlight<'a> {
+    fn new<D: Driver>(cx: &'a Context<D>, listener: usize) -> Self {
+        let (worker, listener) = (cx.stats(), cx.listener_stats(listener));
+        worker.in_flight.add(1);
+        listener.in_flight.add(1);
+        Self(worker, listener)
+    }
+}
+
+/// One more request of this connection, running until the result is dropped.
+fn counted<'a, D: Driver>(client: &mut Client<'a, D>) -> InFlight<'a> {
+    client.requests += 1;
+    client.cx.stats().requests.add(1);
+    client.cx.listener_stats(client.listener).requests.add(1);
+    InFlight::new(client.cx, client.listener)
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.sub(1);
+        self.1.in_flight.sub(1);
+    }
 }
 
 /// Exchanges that failed are counted and logged under one name.

@@ -3,10 +3,11 @@
 //! A connection that was idle for [`PARK_AFTER`] is parked. Bytes begin a task anew; FIN, expiry and the drain close it without one.
 
 use super::{Context, resume};
-use crate::limits::{CLOSED_PER_STEP, DRAIN_GRACE, PARK_AFTER, PARKED_PER_STEP};
+use crate::limits::{CLOSE_FLUSH_MAX, CLOSED_PER_STEP, DRAIN_GRACE, PARK_AFTER, PARKED_PER_STEP};
 use crate::ring::executor::yield_now;
-use crate::ring::{Driver, Reactor, Socket, Watched, Watcher};
+use crate::ring::{Driver, Reactor, Watched, Watcher};
 use crate::session::Open;
+use crate::tls::Stream;
 use slab::Slab;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -16,9 +17,13 @@ use std::task::Poll;
 
 /// What is kept of a connection between two requests.
 pub(super) struct Parked<D: Driver> {
-    pub(super) socket: Socket<D>,
+    pub(super) socket: Stream<D>,
     /// `None` on unix sockets.
     pub(super) ip: Option<IpAddr>,
+    /// The client's port; 0 on unix sockets.
+    pub(super) port: u16,
+    /// Both are told by a PROXY protocol header.
+    pub(super) told: bool,
     pub(super) listener: u32,
     /// Requests so far.
     pub(super) requests: u32,
@@ -139,8 +144,11 @@ async fn sweep<D: Driver>(cx: &Rc<Context<D>>) {
                 continue;
             }
             // FIN at once after the look that found nothing; see `Client::part`.
-            let _ = parked.socket.finish_now();
-            drop(Open::resume(cx.clone(), parked.listener as usize));
+            let open = Open::resume(cx.clone(), parked.listener as usize);
+            match parked.socket.is_tls() {
+                true => cx.reactor.spawn(part(open, parked)),
+                false => drop(parked.socket.finish_now()),
+            }
         }
         if end >= cx.parking.rows.borrow().capacity() {
             return;
@@ -148,6 +156,12 @@ async fn sweep<D: Driver>(cx: &Rc<Context<D>>) {
         begin = end;
         yield_now().await;
     }
+}
+
+/// Ends a connection under TLS, which says so itself before FIN.
+async fn part<D: Driver>(open: Open<D>, parked: Parked<D>) {
+    let timer = open.cx.reactor.timer();
+    let _ = timer.within(CLOSE_FLUSH_MAX, parked.socket.finish()).await;
 }
 
 /// Closes every parked connection: the worker ends.

@@ -1,19 +1,23 @@
 //! Whole exchanges on the scripted driver: the same code as on io_uring, with a kernel that is as awkward as kernels may be.
 
 use super::serve;
-use crate::balance::Site;
-use crate::config;
+use crate::config::{self, plan::Plan};
 use crate::log;
 use crate::ring::driver::Completion;
 use crate::ring::scripted::{Faults, Scripted};
 use crate::ring::{Descriptor, Reactor};
 use crate::session::Context;
+use crate::site::Site;
 use crate::stats::Stats;
 use crate::upstream::{Pick, Upstreams};
 use std::rc::Rc;
 use std::sync::Arc;
 
+mod challenge;
 mod probation;
+mod returns;
+mod secured;
+mod set_headers;
 
 /// What a worker does for itself: tending pools, parked connections and memory.
 const OWN_TASKS: usize = 3;
@@ -28,6 +32,16 @@ struct House {
 impl House {
     /// One worker with one listener over two servers.
     fn new(seed: u64, faults: Faults) -> Self {
+        Self::with(seed, faults, |_| {})
+    }
+
+    /// The same with changes to its plan.
+    fn with(seed: u64, faults: Faults, change: impl FnOnce(&mut Plan)) -> Self {
+        Self::logged(seed, faults, change).0
+    }
+
+    /// And its log.
+    fn logged(seed: u64, faults: Faults, change: impl FnOnce(&mut Plan)) -> (Self, log::LogReceiver) {
         let text = r#"
             [upstream.backend]
             server = ["127.0.0.1:3001", "127.0.0.1:3002"]
@@ -37,18 +51,20 @@ impl House {
             proxy_pass = "http://backend"
             proxy_connect_timeout = "2s"
         "#;
-        let plan = Arc::new(config::load_str("test.toml", text).expect("a good configuration").plan);
+        let mut plan = config::load_str("test.toml", text).expect("a good configuration").plan;
+        change(&mut plan);
+        let plan = Arc::new(plan);
         let driver = Scripted::new(seed, faults);
         let reactor = Reactor::new(driver.clone(), 60, 4);
         let stats = Arc::new(Stats::new(&plan, 1));
         let upstreams =
-            Rc::new(Upstreams::new(reactor.clone(), &Site::new(plan, 1, &|_| None, None), 0).expect("plain addresses"));
+            Rc::new(Upstreams::new(reactor.clone(), &Site::plain(plan, 1, None), 0).expect("plain addresses"));
         reactor.spawn(upstreams.clone().tend());
         reactor.spawn(reactor.clone().tidy());
-        let (log, _) = log::channel(log::Level::Info);
+        let (log, lines) = log::channel(log::Level::Info);
         let cx = Rc::new(Context::new(reactor.clone(), upstreams, stats.clone(), 0, log));
         reactor.spawn(super::parking::tend(cx.clone()));
-        Self { driver, reactor, cx, stats }
+        (Self { driver, reactor, cx, stats }, lines)
     }
 
     /// A client connects.
@@ -85,6 +101,15 @@ impl House {
     fn await_sent(&self, to: Descriptor, bytes: &[u8]) {
         let ends = |house: &Self| house.sent(to).ends_with(bytes);
         self.until(&format!("{:?} was sent", String::from_utf8_lossy(bytes)), ends);
+    }
+
+    /// One client says this and gets all of the answer, to the connection's end.
+    fn told(&self, request: &str) -> String {
+        let client = self.client();
+        self.driver.world().feed(client, request.as_bytes());
+        self.driver.world().fin(client);
+        self.until("the connection's end", |house| house.driver.world().end(client).closed);
+        String::from_utf8(self.sent(client)).expect("text")
     }
 
     /// Everything is idle, with `client` still connected.
@@ -507,7 +532,7 @@ fn one_group_may_not_hold_all_exchanges() {
     let house = House::new(1, Faults::default());
     let text = "[[server]]\nlisten = \"127.0.0.1:8080\"\nlocation.\"/\".proxy_pass = \"http://127.0.0.1:1\"\nlocation.\"/b\".proxy_pass = \"http://127.0.0.1:2\"";
     let plan = Arc::new(config::load_str("test.toml", text).expect("a good configuration").plan);
-    let site = Site::new(plan, 1, &|_| None, None);
+    let site = Site::plain(plan, 1, None);
     let upstreams = Rc::new(Upstreams::new(house.reactor.clone(), &site, 0).expect("plain addresses"));
     let live = upstreams.live();
     let pick = || match upstreams.pick(&live, 0, &Default::default(), Default::default()) {

@@ -1,9 +1,14 @@
 //! The texts of a configuration with a request's variables put in.
 
+use super::client::Client;
 use crate::balance::hash::StableHasher;
-use crate::config::template::{Part, Template, Variable};
+use crate::config::template::{Part, SslVariable, Template, Variable};
 use crate::proto::request::{Request, Route};
+use crate::proto::rewrite::forwarded_for;
 use crate::proto::variables::{argument, cookie, field};
+use crate::ring::Driver;
+use std::borrow::Cow;
+use std::net::IpAddr;
 
 /// What variables are taken from.
 pub struct Source<'x, 'h, 'b> {
@@ -13,8 +18,65 @@ pub struct Source<'x, 'h, 'b> {
     pub route: &'x Route<'b>,
     /// The client's address; behind trusted proxies the one that they name.
     pub client_ip: &'x str,
+    /// What it came on.
+    pub connection: &'x dyn Connection,
+    /// The first name of the server; "" if it has none.
+    pub server_name: &'x str,
+    /// The port that was connected to; `None` on unix sockets.
+    pub server_port: Option<u16>,
+    /// The group that is asked; "" if none is.
+    pub proxy_host: &'x str,
+}
+
+/// What variables ask of a client's connection.
+pub trait Connection {
     /// "http" or "https".
-    pub scheme: &'x str,
+    fn scheme(&self) -> &'static str;
+    /// The peer's address.
+    fn peer_ip(&self) -> &str;
+    /// The peer's port; `None` on unix sockets.
+    fn peer_port(&self) -> Option<u16>;
+    /// The client's address as the PROXY protocol's header has it.
+    fn proxy_protocol_addr(&self) -> Option<IpAddr>;
+    /// What TLS tells; "" without it.
+    fn ssl(&self, variable: SslVariable) -> Cow<'_, str>;
+}
+
+impl<D: Driver> Connection for Client<'_, D> {
+    fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    fn peer_ip(&self) -> &str {
+        &self.ip
+    }
+
+    fn peer_port(&self) -> Option<u16> {
+        Some(self.port).filter(|_| self.address.is_some())
+    }
+
+    fn proxy_protocol_addr(&self) -> Option<IpAddr> {
+        self.address.filter(|_| self.told)
+    }
+
+    fn ssl(&self, variable: SslVariable) -> Cow<'_, str> {
+        let Some(facts) = self.socket.facts() else { return Cow::Borrowed("") };
+        let value: &str = match variable {
+            SslVariable::Protocol => facts.ssl_protocol,
+            SslVariable::Cipher => &facts.ssl_cipher,
+            SslVariable::ServerName => &facts.ssl_server_name,
+            SslVariable::SessionReused => facts.ssl_session_reused,
+            SslVariable::ClientVerify => &facts.ssl_client_verify,
+            SslVariable::ClientSDn => &facts.ssl_client_s_dn,
+            SslVariable::ClientIDn => &facts.ssl_client_i_dn,
+            SslVariable::ClientSerial => &facts.ssl_client_serial,
+            SslVariable::ClientFingerprint => &facts.ssl_client_fingerprint,
+            SslVariable::ClientVStart => &facts.ssl_client_v_start,
+            SslVariable::ClientVEnd => &facts.ssl_client_v_end,
+            SslVariable::ClientEscapedCert => &facts.ssl_client_escaped_cert,
+        };
+        value.to_owned().into()
+    }
 }
 
 impl Source<'_, '_, '_> {
@@ -36,18 +98,37 @@ impl Source<'_, '_, '_> {
     }
 
     fn write_one(&self, variable: &Variable, mut out: impl FnMut(&[u8])) {
-        let (request, route) = (self.request, self.route);
+        let (request, route, connection) = (self.request, self.route, self.connection);
+        let mut number = |port: Option<u16>| {
+            if let Some(port) = port {
+                out(itoa::Buffer::new().format(port).as_bytes());
+            }
+        };
         match variable {
+            Variable::RemotePort => number(connection.peer_port()),
+            Variable::ServerPort => number(self.server_port),
             Variable::RemoteAddr => out(self.client_ip.as_bytes()),
+            Variable::RealipRemoteAddr => out(connection.peer_ip().as_bytes()),
+            Variable::ProxyProtocolAddr => {
+                out(connection.proxy_protocol_addr().map(|address| address.to_string()).unwrap_or_default().as_bytes())
+            }
+            // A client without Host gets the server's name, as in nginx.
+            Variable::Host if route.host.is_empty() => out(self.server_name.as_bytes()),
             Variable::Host => out(route.host.as_bytes()),
+            Variable::ServerName => out(self.server_name.as_bytes()),
             Variable::RequestUri => route.request_uri().map(str::as_bytes).into_iter().for_each(out),
             Variable::Uri => out(route.path.as_bytes()),
             Variable::Args => out(route.query().as_bytes()),
+            Variable::IsArgs => out(if route.query().is_empty() { b"" } else { b"?" }),
             Variable::RequestMethod => out(request.method.as_bytes()),
-            Variable::Scheme => out(self.scheme.as_bytes()),
+            Variable::Scheme => out(connection.scheme().as_bytes()),
+            Variable::Https => out(if connection.scheme() == "https" { b"on" } else { b"" }),
+            Variable::ProxyHost => out(self.proxy_host.as_bytes()),
+            Variable::ProxyAddXForwardedFor => forwarded_for(request.fields, connection.peer_ip(), out),
             Variable::Arg(name) => out(argument(route.query(), name).unwrap_or_default().as_bytes()),
             Variable::Http(name) => field(request.fields, name, out),
             Variable::Cookie(name) => out(cookie(request.fields, name).unwrap_or_default()),
+            Variable::Ssl(variable) => out(connection.ssl(*variable).as_bytes()),
         }
     }
 }
@@ -58,12 +139,46 @@ mod tests {
     use crate::balance::hash::stable_hash;
     use crate::proto::request::{FieldSlots, parse};
 
+    /// A connection that says what it is asked for.
+    struct Asked(bool);
+
+    impl Connection for Asked {
+        fn scheme(&self) -> &'static str {
+            if self.0 { "https" } else { "http" }
+        }
+        fn peer_ip(&self) -> &str {
+            "192.0.2.9"
+        }
+        fn peer_port(&self) -> Option<u16> {
+            self.0.then_some(4711)
+        }
+        fn proxy_protocol_addr(&self) -> Option<IpAddr> {
+            self.0.then(|| [192, 0, 2, 8].into())
+        }
+        fn ssl(&self, variable: SslVariable) -> Cow<'_, str> {
+            if self.0 { Cow::Owned(format!("{variable:?}")) } else { Cow::Borrowed("") }
+        }
+    }
+
     #[track_caller]
     fn check(head: &str, rows: &[(&str, &str)]) {
+        check_on(Asked(false), head, rows);
+    }
+
+    #[track_caller]
+    fn check_on(connection: Asked, head: &str, rows: &[(&str, &str)]) {
         let mut slots = FieldSlots::new();
         let request = parse(head.as_bytes(), &mut slots).unwrap().unwrap();
         let (_, route) = request.inspect().unwrap();
-        let source = Source { request: &request, route: &route, client_ip: "192.0.2.1", scheme: "http" };
+        let source = Source {
+            request: &request,
+            route: &route,
+            client_ip: "192.0.2.1",
+            connection: &connection,
+            server_name: "first.example",
+            server_port: connection.0.then_some(8443),
+            proxy_host: "group",
+        };
         for (written, wanted) in rows {
             let template = Template::parse(written).unwrap();
             let mut text = Vec::new();
@@ -97,11 +212,38 @@ mod tests {
     }
 
     #[test]
+    fn connections_are_asked() {
+        let head = "GET /?a HTTP/1.1\r\nHost: a:1\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: b\r\n\r\n";
+        check_on(
+            Asked(true),
+            head,
+            &[
+                ("$scheme $https $is_args", "https on ?"),
+                ("$remote_port $server_port $server_name $proxy_host", "4711 8443 first.example group"),
+                ("$remote_addr $realip_remote_addr $proxy_protocol_addr", "192.0.2.1 192.0.2.9 192.0.2.8"),
+                ("$proxy_add_x_forwarded_for", "10.0.0.1, b, 192.0.2.9"),
+                ("$ssl_protocol $ssl_cipher $ssl_server_name", "Protocol Cipher ServerName"),
+                ("$ssl_session_reused $ssl_client_verify", "SessionReused ClientVerify"),
+                ("$ssl_client_s_dn $ssl_client_i_dn $ssl_client_serial", "ClientSDn ClientIDn ClientSerial"),
+                ("$ssl_client_fingerprint $ssl_client_v_start", "ClientFingerprint ClientVStart"),
+                ("$ssl_client_v_end $ssl_client_escaped_cert", "ClientVEnd ClientEscapedCert"),
+            ],
+        );
+        check(
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            &[
+                ("$https|$is_args|$remote_port|$server_port|$proxy_protocol_addr|$ssl_protocol", "|||||"),
+                ("$proxy_add_x_forwarded_for", "192.0.2.9"),
+            ],
+        );
+    }
+
+    #[test]
     fn what_is_not_there_is_empty() {
         check(
             "GET / HTTP/1.0\r\n\r\n",
             &[
-                ("$host|$args|$arg_a|$http_a|$cookie_a|$uri|$request_uri", "|||||/|/"),
+                ("$host|$args|$arg_a|$http_a|$cookie_a|$uri|$request_uri", "first.example|||||/|/"),
                 ("$arg_a$http_a$cookie_a", ""),
                 ("$http_host", ""),
             ],

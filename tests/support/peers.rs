@@ -1,10 +1,14 @@
 //! A client and a backend that stream known payloads and sum up what they get.
 
-use super::support::message::Framing;
-use super::support::payload::{Payload, Sum};
-use super::support::{Backend, Client, Conn, Head, backend as answers};
+use super::message::Framing;
+use super::payload::{Payload, Sum};
+use super::{Backend, Client, Conn, Head, backend as answers};
 use std::io::{self, Read, Write};
 use std::time::Duration;
+
+/// The kernel's buffers are small here up to this length. Beyond it they would take a minute: on the loopback, segments are as
+/// large as a small buffer, and the kernel then waits 40 ms for each.
+pub const SMALL_BUFFERS_UP_TO: u64 = 2 * 1024 * 1024;
 
 /// How a sender frames its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,24 +173,25 @@ impl Summing {
 /// The backend of these tests: `/up/LENGTH/PACE` answers with the length and sum of what it got, `/down/...` sends what is
 /// asked for, `/echo` sends back what comes while it comes.
 pub fn backend() -> Backend {
-    Backend::script(|conn| {
-        while let Some(head) = conn.head() {
-            let kept = match head.target() {
-                target if target.starts_with("/down/") => {
-                    Body::from_target(target).is_some_and(|body| down(conn, &body))
-                }
-                "/echo" => echo(conn, &head),
-                _ => up(conn, &head),
-            };
-            if !kept {
-                return;
-            }
+    Backend::script(script)
+}
+
+/// The script of that backend.
+pub fn script(conn: &mut Conn) {
+    while let Some(head) = conn.head() {
+        let kept = match head.target() {
+            target if target.starts_with("/down/") => Body::from_target(target).is_some_and(|body| down(conn, &body)),
+            "/echo" => echo(conn, &head),
+            _ => up(conn, &head),
+        };
+        if !kept {
+            return;
         }
-    })
+    }
 }
 
 fn down(conn: &mut Conn, body: &Body) -> bool {
-    if body.pace == Pace::Slow && body.length <= super::slow::SMALL_BUFFERS_UP_TO {
+    if body.pace == Pace::Slow && body.length <= SMALL_BUFFERS_UP_TO {
         conn.small_buffers();
     }
     let mut out = conn.writer();
@@ -199,7 +204,7 @@ fn up(conn: &mut Conn, head: &Head) -> bool {
     let mut parts = head.target().trim_start_matches("/up/").split('/');
     let length = parts.next().and_then(|length| length.parse().ok()).unwrap_or(0);
     let pace = if parts.next() == Some("Slow") { Pace::Slow } else { Pace::Fast };
-    if pace == Pace::Slow && length <= super::slow::SMALL_BUFFERS_UP_TO {
+    if pace == Pace::Slow && length <= SMALL_BUFFERS_UP_TO {
         conn.small_buffers();
     }
     let Ok(framing) = head.request_framing() else { return false };
