@@ -12,7 +12,7 @@ KEPT = 1024  # connections kept open to the backend by every proxy: fewer than t
 NGINX_HTTP_HOP = """
   upstream up{port} {{ server 127.0.0.1:{to}; keepalive {kept}; keepalive_requests 100000000; keepalive_timeout 1h; }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} {tls} backlog=4096;
     location / {{ proxy_pass http://up{port}; proxy_http_version 1.1; proxy_set_header Connection ""; {tuning} }}
   }}
 """
@@ -20,6 +20,11 @@ NGINX_HTTP_HOP = """
 NGINX_HTTP_LARGE = """
       proxy_buffer_size 16k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k; proxy_max_temp_file_size 0;
       proxy_request_buffering off; client_body_buffer_size 64k;
+"""
+
+NGINX_TLS = """
+  ssl_certificate {chain}; ssl_certificate_key {key};
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:10m; ssl_session_timeout 1d; ssl_buffer_size {record};
 """
 
 NGINX_TCP_HOP = """
@@ -41,6 +46,7 @@ defaults
   timeout tunnel 1h
 {options}
 """
+HAPROXY_TLS = "  ssl-default-bind-options ssl-min-ver TLSv1.2\n"
 HAPROXY_LARGE = "  tune.bufsize 65536\n"
 HAPROXY_SPLICE = "  tune.pipesize 262144\n"
 HAPROXY_HTTP_OPTIONS = "  http-reuse always\n"
@@ -48,7 +54,7 @@ HAPROXY_SPLICE_OPTIONS = "  option splice-response\n  option splice-request\n"
 
 HAPROXY_HOP = """
 listen hop{port}
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{port} {tls} backlog 4096
   server up 127.0.0.1:{to}
 """
 
@@ -63,9 +69,14 @@ RINGGATE_HTTP_HOP = """
 keepalive = {kept}
 server = "127.0.0.1:{to}"
 [[server]]
-listen = "127.0.0.1:{port}"
+listen = "127.0.0.1:{port}{tls}"
 [server.location."/"]
 proxy_pass = "http://up{port}"
+"""
+
+RINGGATE_TLS = """
+ssl_certificate = "{chain}"
+ssl_certificate_key = "{key}"
 """
 
 RINGGATE_TCP_HOP = """
@@ -75,43 +86,49 @@ proxy_pass = "127.0.0.1:{to}"
 """
 
 
-def chain(hops, to):
-    """(own port, next port) of each hop; the last leads to the backend."""
+def chain(hops, to, tls=""):
+    """(own port, next port, `tls` at the first) of each hop; the last leads to the backend."""
     ports = rig.free_ports(hops) + [to]
-    return list(zip(ports, ports[1:]))
+    return list(zip(ports, ports[1:], [tls] + [""] * hops))
 
 
-def nginx(bench, name, to, tcp=False, large=False, hops=1):
+def nginx(bench, name, to, tcp=False, large=False, hops=1, tls=False):
     hop = NGINX_TCP_HOP if tcp else NGINX_HTTP_HOP
     tuning = (NGINX_TCP_LARGE if tcp else NGINX_HTTP_LARGE) if large else ""
-    links = chain(hops, to)
-    text = "".join(hop.format(port=port, to=next_port, kept=KEPT, tuning=tuning) for port, next_port in links)
+    links = chain(hops, to, "ssl" if tls else "")
+    text = "".join(hop.format(port=port, to=next_port, kept=KEPT, tuning=tuning, tls=word) for port, next_port, word in links)
+    if tls:
+        certificate, key, _ = bench.certificate()
+        text = NGINX_TLS.format(chain=certificate, key=key, record="16k" if large else "4k") + text
     service = {"stream": text} if tcp else {"http": text}
     return Proxy(bench.start_nginx(name.replace(" ", "-"), links[0][0], bench.proxy_cpus, **service), links[0][0])
 
 
-def haproxy(bench, name, to, tcp=False, large=False, splice=False, hops=1):
-    links = chain(hops, to)
+def haproxy(bench, name, to, tcp=False, large=False, splice=False, hops=1, tls=False):
+    links = chain(hops, to, f"ssl crt {bench.certificate()[2]}" if tls else "")
     text = HAPROXY.format(
         mode="tcp" if tcp else "http",
         # Two descriptors each, with splicing half a one more for pipes, and some of its own: it does not start otherwise.
         connections=bench.files // 3 if splice else bench.files * 19 // 40,
-        tuning=HAPROXY_SPLICE if splice else HAPROXY_LARGE if large else "",
+        tuning=(HAPROXY_TLS if tls else "") + (HAPROXY_SPLICE if splice else HAPROXY_LARGE if large else ""),
         options=("" if tcp else HAPROXY_HTTP_OPTIONS) + (HAPROXY_SPLICE_OPTIONS if splice else ""),
     )
     name = name.replace(" ", "-")
     file = bench.folder / f"{name}.cfg"
-    file.write_text(text + "".join(HAPROXY_HOP.format(port=port, to=next_port) for port, next_port in links))
+    file.write_text(text + "".join(HAPROXY_HOP.format(port=port, to=next_port, tls=words) for port, next_port, words in links))
     command = [rig.find("haproxy"), "-db", "-f", str(file)]
     return Proxy(bench.start(name, command, links[0][0], bench.proxy_cpus), links[0][0])
 
 
-def ringgate(bench, name, to, binary, tcp=False, hops=1, workers=1, admin="off", top=""):
+def ringgate(bench, name, to, binary, tcp=False, hops=1, workers=1, admin="off", top="", tls=False):
     hop = RINGGATE_TCP_HOP if tcp else RINGGATE_HTTP_HOP
-    links = chain(hops, to)
+    links = chain(hops, to, " ssl" if tls else "")
+    if tls:
+        certificate, key, _ = bench.certificate()
+        top += RINGGATE_TLS.format(chain=certificate, key=key)
     if not tcp:
         top += "\nkeepalive_requests = 100000000\nkeepalive_timeout = \"1h\""
     file = bench.folder / f"{name}.toml"
     text = RINGGATE.format(workers=workers, admin=admin, top=top)
-    file.write_text(text + "".join(hop.format(port=port, to=next_port, kept=KEPT) for port, next_port in links))
+    file.write_text(text + "".join(hop.format(port=port, to=next_port, kept=KEPT, tls=word) for port, next_port, word in links))
     return Proxy(bench.start(name, [str(binary), "run", "-c", str(file)], links[0][0], bench.proxy_cpus), links[0][0])

@@ -4,10 +4,12 @@ import os
 import resource
 import selectors
 import socket
+import ssl
 import sys
 import time
 from pathlib import Path
 
+import handshakes
 import rig
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: idle.test\r\n\r\n"
@@ -16,24 +18,25 @@ PATIENCE = 30  # seconds for all answers
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def measure(bench, name, make, count, at_once):
+def measure(bench, name, make, count, at_once, tls=False):
     """Memory of one proxy before its clients come and while they are idle; it has ended when this returns. Clients ask all at
     once, or each as soon as it is connected, one after the other."""
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2 * count + 500:
         sys.exit(f"{2 * count + 500} open files are needed (ulimit -n)")
-    proxy = make(bench, f"idle {name} {at_once}", bench.backend_port)
+    proxy = make(bench, f"idle {name} {at_once}", bench.backend_port, tls=tls)
+    context = handshakes.context() if tls else None
     cgroup = Cgroup(proxy.process.pid)
     try:
-        ask(connect_all(proxy.port, 1))  # what is loaded with the first request is not a client's cost
+        ask(connect_all(proxy.port, 1, context))  # what is loaded with the first request is not a client's cost
         time.sleep(1)
         before = memory(proxy, cgroup)
         if at_once:
-            clients = connect_all(proxy.port, count)
+            clients = connect_all(proxy.port, count, context)
             answers = ask(clients)
         else:
             clients, answers = [], 0
             for i in range(count):
-                clients += connect_all(proxy.port, 1, i)
+                clients += connect_all(proxy.port, 1, context, i)
                 answers += ask(clients[-1:])
         time.sleep(SETTLE)
         after = memory(proxy, cgroup)
@@ -53,11 +56,12 @@ def memory(proxy, cgroup):
     return rig.memory(proxy.process.pid) | {"kernel": rig.kernel_memory(), "cgroup": cgroup.bytes()}
 
 
-def connect_all(port, count, first=0):
-    """Connections from many loopback addresses, so that ports suffice."""
+def connect_all(port, count, context=None, first=0):
+    """Connections from many loopback addresses, so that ports suffice; with a context they have made their handshake."""
     clients = []
     for i in range(first, first + count):
-        clients.append(socket.create_connection(("127.0.0.1", port), 10, source_address=(f"127.0.0.{2 + i % 200}", 0)))
+        client = socket.create_connection(("127.0.0.1", port), 10, source_address=(f"127.0.0.{2 + i % 200}", 0))
+        clients.append(context.wrap_socket(client, server_hostname="perf.test") if context else client)
         clients[-1].setblocking(False)
     return clients
 
@@ -75,6 +79,8 @@ def ask(clients):
             client = key.fileobj
             try:
                 piece = client.recv(4096)
+            except ssl.SSLWantReadError:
+                continue  # a session ticket
             except OSError:
                 piece = b""
             heads[client] += piece
@@ -90,7 +96,7 @@ def ask(clients):
 def is_closed(client):
     try:
         return client.recv(1) == b""
-    except BlockingIOError:
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False
     except OSError:
         return True

@@ -2,7 +2,7 @@
 
 import statistics
 
-UNITS = {"us": "CPU us per request", "s/GB": "CPU s per GB"}
+UNITS = {"us": "CPU us per request", "us/handshake": "CPU us per handshake with a request", "s/GB": "CPU s per GB"}
 BASE, CONTROL, OURS = "nginx", "nginx again", "ringgate"
 
 
@@ -53,7 +53,7 @@ def summary(samples, keys, rank):
 
 
 def cost_table(title, unit, result):
-    digits = 2 if unit == "us" else 3
+    digits = 3 if unit == "s/GB" else 2
     lines = [
         f"| {title} | {UNITS[unit]} | min - max | of it user | ratio to nginx | requests/s | p50 / p99 | CPU busy | iou-wrk (workers + control) |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -170,10 +170,10 @@ def plot_comparison(result, file):
     for scenario, entry in result["scenarios"].items():
         for connections, run in entry["runs"].items():
             title = f"{scenario}, {connections} connections"
-            if scenario == "idle":
+            if scenario.startswith("idle"):
                 names = list(run)
                 values = [(run[n]["after"]["Rss"] - run[n]["before"]["Rss"]) / int(connections) for n in names]
-                panels.append((f"idle, {int(connections):,} clients", names, values, None, "resident bytes per client"))
+                panels.append((f"{scenario}, {int(connections):,} clients", names, values, None, "resident bytes per client"))
                 continue
             rows, key = run["summary"]["rows"], "p99_us" if scenario == "latency" else "cost"
             scale = 1000 if scenario == "latency" else 1

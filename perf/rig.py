@@ -202,17 +202,29 @@ class Rig:
             file.chmod(0o644)
         return f"/{size}"
 
-    def load_command(self, port, connections, seconds, path="/", script="get"):
+    def certificate(self):
+        """A certificate with a P-256 key, the same for all contenders: (chain, key, both in one file)."""
+        chain, key, both = (self.folder / f"tls.{ending}" for ending in ("crt", "key", "pem"))
+        if not both.exists():
+            command = [find("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                       "-subj", "/CN=perf.test", "-addext", "subjectAltName=DNS:perf.test,IP:127.0.0.1", "-keyout", str(key), "-out", str(chain)]
+            subprocess.run(command, capture_output=True, check=True)
+            both.write_text(chain.read_text() + key.read_text())
+        return chain, key, both
+
+    def load_command(self, port, connections, seconds, path="/", script="get", scheme="http"):
         cpus = ",".join(str(cpu) for cpu in sorted(self.load_cpus))
+        if script == "handshake":
+            return ["taskset", "-c", cpus, sys.executable, str(ROOT / "perf/handshakes.py"), str(port), str(connections), str(seconds)]
         # wrk gives each thread the same number of connections, and forgets the rest.
         threads = max(n for n in range(1, len(self.load_cpus) + 1) if connections % n == 0)
         command = ["taskset", "-c", cpus, find("wrk"), "-t", str(threads), "-c", str(connections)]
-        return command + ["-d", f"{seconds}s", "-s", str(self.scripts[script]), f"http://127.0.0.1:{port}{path}"]
+        return command + ["-d", f"{seconds}s", "-s", str(self.scripts[script]), f"{scheme}://127.0.0.1:{port}{path}"]
 
-    def load(self, port, connections, seconds, path="/", script="get"):
-        """One run of wrk: what it counted, and its own CPU seconds."""
+    def load(self, port, connections, seconds, path="/", script="get", scheme="http"):
+        """One run of wrk (or of the script named `handshake`): what it counted, and its own CPU seconds."""
         before = os.times()
-        command = self.load_command(port, connections, seconds, path, script)
+        command = self.load_command(port, connections, seconds, path, script, scheme)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         after = os.times()
         report = json.loads(done.stdout.strip().splitlines()[-1])
@@ -274,6 +286,14 @@ class Rig:
             "control_ring_threads": threads[1],
             "new_backend_connections": self.backend_accepts() - accepts - 1,
         }
+
+
+def tls_of(port):
+    """What a client with Python's defaults agrees on with this port, in a few words."""
+    import handshakes
+
+    with handshakes.context().wrap_socket(socket.create_connection(("127.0.0.1", port), 5), server_hostname="perf.test") as s:
+        return f"{s.version()} {s.cipher()[0]}"
 
 
 def cpu_seconds(pid):
