@@ -105,11 +105,8 @@ async fn begin<D: Driver>(
     let owner = cx.next_owner();
     socket.set_owner(owner);
     let (timer, began) = (cx.reactor.timer(), cx.reactor.now_ms());
-    let offers = match live.plan.listeners[listener].service {
-        Service::Http(_) => &live.terms.servers,
-        Service::Tcp(_) => &live.terms.tcps,
-    };
     let is_tcp = matches!(live.plan.listeners[listener].service, Service::Tcp(_));
+    let offers = if is_tcp { &live.terms.tcps } else { &live.terms.servers };
     let ssl = live.plan.listeners[listener].ssl;
     let by_default = offers[live.plan.names(listener).default].as_ref();
     timer.set(match ssl {

@@ -186,7 +186,7 @@ impl Engine {
         };
         let left = &bytes[used..];
         if left.len() > self.partial_max() {
-            return Err(invalid("a handshake message is too large"));
+            return Err(self.give_up("a handshake message is too large"));
         }
         self.partial = Vec::new();
         if !left.is_empty() {
@@ -196,9 +196,15 @@ impl Engine {
         let in_vain = used > 0 && !was_handshaking && !self.closed;
         self.barren = if data_came { 0 } else { self.barren + u32::from(in_vain) };
         if self.barren > TLS_BARREN_MAX {
-            return Err(invalid("too many records without data"));
+            return Err(self.give_up("too many records without data"));
         }
         Ok(filled)
+    }
+
+    /// It is our side that reads no more. rustls remembers where in the bytes it was, and must not be asked again without them.
+    fn give_up(&mut self, why: &'static str) -> io::Error {
+        self.failed = Some(Error::General(why.to_owned()));
+        invalid(why)
     }
 
     /// Bytes that may be kept until the rest comes: a record, and a whole message where certificates are expected.

@@ -126,6 +126,22 @@ fn what_a_peer_breaks_is_an_error_with_an_alert() {
     }
 }
 
+/// What is given up stays so: the bytes are gone that rustls would look at again.
+#[test]
+fn a_message_without_end_is_given_up_for_good() {
+    let (mut server, mut client) = pair(&TLS12);
+    let hello = take_out(&mut client);
+    give(&mut server, &hello, usize::MAX, 0).expect("a good hello");
+    // A ClientKeyExchange of 65,535 bytes, in records of 1,000.
+    let message = [&[16, 0, 0xff, 0xff][..], &[0; 30_000]].concat();
+    let records: Vec<u8> = message.chunks(1000).flat_map(|piece| [&[22, 3, 3, 3, 232][..], piece].concat()).collect();
+    let whole = records.len() / 1005 * 1005;
+    assert!(give(&mut server, &records[..whole], 1005, 100).is_err());
+    assert!(server.has_failed() && server.failure().is_some());
+    server.say_close();
+    assert!(give(&mut server, &records[..1005], usize::MAX, 100).is_err());
+}
+
 #[test]
 fn records_without_data_are_bounded() {
     // New keys are such records: a peer may change them, but not do nothing else.
