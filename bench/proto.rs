@@ -61,6 +61,8 @@ fn carry_request(head: &[u8], out: &mut [u8]) -> (RequestFacts, usize) {
         trusted: false,
         fallback_host: "backend",
         set: None,
+        method: None,
+        target: None,
     };
     let mut writer = Writer::new(out);
     rewrite::write_request(&mut writer, &parsed, &facts, &route, &forwarding);

@@ -1,6 +1,13 @@
 //! Every bound of ringgate: its name, its unit and the reason for its size. What a configuration may change has `_DEFAULT`
 //! in its name. Relations between them are asserted at compile time, at the end.
 
+mod access;
+mod files;
+mod handshake;
+pub use access::*;
+pub use files::*;
+pub use handshake::*;
+
 // ---- One request or response head -------------------------------------------------------------------------------------
 
 /// Bytes of a request or response head, start line and empty line included; more is 431 (or 502 from a backend).
@@ -23,6 +30,20 @@ pub const CHUNK_OVERHEAD_ALLOWANCE: u64 = 16 * 1024;
 pub const CHUNK_OVERHEAD_FACTOR: u64 = 16;
 /// Bytes of a request target that a page of ours repeats as a link; each may become six in HTML.
 pub const PAGE_URI_MAX: usize = 1024;
+
+/// Looks for a location because rules changed a request's URI (nginx: 10).
+pub const URI_CHANGES_MAX: u8 = 10;
+
+/// Maps whose values are looked up by the values of other maps, one within another.
+pub const MAPS_DEPTH_MAX: usize = 8;
+
+/// Steps of backtracking of one match of a regular expression: some milliseconds at most.
+pub const REGEX_STEPS_MAX: usize = 100_000;
+
+/// Bytes of a request's body that are kept in memory where it is read before a server is asked (nginx: 8k or 16k).
+pub const CLIENT_BODY_BUFFER_SIZE_DEFAULT: u64 = 16 * 1024;
+/// The least and the most of them for one connection, whatever is configured; the rest lies in a temporary file.
+pub const CLIENT_BODY_BUFFER_SIZES: [usize; 2] = [1024, 16 * 1024 * 1024];
 /// Empty lines tolerated before a request line (RFC 9112 2.2 asks for at least one).
 pub const EMPTY_LINES_MAX: usize = 4;
 /// Bytes of a host name in Host or the target (RFC 1035: 253, and a port).
@@ -30,25 +51,6 @@ pub const HOST_MAX: usize = 261;
 /// Options in the Connection fields of one head; more is a bad field. Each is compared with each field's name, and no
 /// honest peer names more than a handful.
 pub const CONNECTION_OPTIONS_MAX: usize = 32;
-
-// ---- Before a request: TLS and the PROXY protocol ----------------------------------------------------------------------
-
-/// Bytes of a TLS record's header.
-pub const TLS_RECORD_HEADER: usize = 5;
-/// Bytes in one TLS record (RFC 5246 6.2.3: 2^14 and what encryption adds; a plain one has less).
-pub const TLS_RECORD_MAX: usize = (1 << 14) + 256;
-/// Bytes of a ClientHello with its header. Chrome's, with keys against quantum computers and encrypted names, has less than 3 KiB.
-pub const CLIENT_HELLO_MAX: usize = 16 * 1024;
-/// Records of a ClientHello. Those who cut it up to get past censors use a handful.
-pub const CLIENT_HELLO_RECORDS_MAX: usize = 64;
-/// Bytes within which a ClientHello ends, with its records' headers.
-pub const CLIENT_HELLO_WIRE_MAX: usize = CLIENT_HELLO_MAX + CLIENT_HELLO_RECORDS_MAX * TLS_RECORD_HEADER;
-/// Protocols in a ClientHello's ALPN that are looked at; browsers name two or three.
-pub const CLIENT_HELLO_ALPN_MAX: usize = 16;
-/// Bytes of a PROXY protocol header of version 1, CRLF included: its own text says so.
-pub const PROXY_V1_MAX: usize = 107;
-/// Bytes of one of version 2. Addresses need 52; the rest are extensions, of which a client's certificate may be one.
-pub const PROXY_V2_MAX: usize = 16 + 2048;
 
 // ---- Buffers -----------------------------------------------------------------------------------------------------------
 
@@ -71,6 +73,17 @@ pub const BUFFERS_SMALL_MAX: u32 = 4096 * EXCHANGE_BUFFERS;
 pub const UPSTREAM_EXCHANGES_MAX: u32 = BUFFERS_SMALL_MAX / EXCHANGE_BUFFERS / 4 * 3;
 /// Large buffers of one worker: 32 MiB. An exchange that gets none goes on with its small ones.
 pub const BUFFERS_LARGE_MAX: u32 = 512;
+
+/// Bodies that a worker compresses at a time; what comes beyond goes as it is. One takes some 0.3 MiB with gzip, 2 MiB with zstd and 4 MiB with
+/// brotli: half a gigabyte at the very worst.
+pub const COMPRESSIONS_MAX: u32 = 128;
+/// Level of brotli and zstd above which nothing is compressed on its way: a piece would keep a worker for tens of milliseconds. Higher ones
+/// are for files that lie there compressed (`brotli_static`).
+pub const COMPRESSION_LEVEL_MAX: u8 = 9;
+/// Binary logarithm of the bytes that zstd and brotli look back: 512 KiB (nginx's `brotli_window`).
+pub const COMPRESSION_WINDOW_LOG_MAX: u8 = 19;
+/// See `COMPRESSION_WINDOW_LOG_MAX`: the least that all three can do. A body that is known to be short gets a window to its measure.
+pub const COMPRESSION_WINDOW_LOG_MIN: u8 = 10;
 
 /// Milliseconds from a connection's first byte until its TLS handshake has told the name, where TLS is passed on: nginx's
 /// `preread_timeout`.
@@ -411,6 +424,17 @@ pub const LOG_QUEUE_MAX: usize = 4096;
 pub const LOG_BATCH_MAX: usize = 64 * 1024;
 /// Milliseconds that leaving waits for the log's last lines: a full pipe must not keep a process from ending.
 pub const LOG_FLUSH_MAX: u64 = 1_000;
+/// Bytes of access-log lines that a worker gathers for one file before it hands them over.
+pub const ACCESS_BATCH_MAX: usize = 64 * 1024;
+/// Bytes of a request line that was not understood in an access log.
+pub const ACCESS_RAW_LINE_MAX: usize = 1024;
+/// Such batches waiting for one file's writer (4 MiB); beyond it they are dropped and their lines counted.
+pub const ACCESS_QUEUE_MAX: usize = 64;
+/// Milliseconds after which lines are handed over however few they are: whoever looks into a log wants to see what happens now, and
+/// waking the control thread costs as much as several lines.
+pub const ACCESS_DELAY: u64 = 200;
+/// Milliseconds that the end of a process, and a rotation, wait for workers to hand over what they have gathered.
+pub const ACCESS_HAND_OVER_MAX: u64 = 500;
 /// Connections to the admin socket answered at a time; further ones wait in its accept queue.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 /// Milliseconds for a head on the admin socket.
@@ -421,6 +445,10 @@ pub const ADMIN_ANSWER_MAX: u64 = 256 * 1024 * 1024;
 pub const INCLUDES_MAX: usize = 1000;
 /// Files that may include one another in a row: each costs stack while it is read, and nobody needs more than two.
 pub const INCLUDE_DEPTH_MAX: usize = 16;
+/// Bytes of one word of an nginx.conf, where nginx itself gives up.
+pub const NGINX_WORD_MAX: usize = 4096;
+/// Blocks of an nginx.conf within one another: each costs stack while it is read, and nobody needs more than eight.
+pub const NGINX_DEPTH_MAX: usize = 64;
 /// Bytes of a unix socket's path (`sun_path` holds 108 with its NUL).
 pub const UNIX_PATH_MAX: usize = 107;
 /// Bytes of one configuration file.

@@ -3,14 +3,18 @@
 //! What does not fit into the queue is dropped and counted, and the count is logged as soon as there is room again. Standard error and
 //! files alike are written through the ring: a pipe that nobody reads or a slow disk stalls neither workers nor signals.
 
+pub mod access;
+
 use crate::limits::{LOG_BATCH_MAX, LOG_FLUSH_MAX, LOG_QUEUE_MAX};
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// How much a line matters, the most first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,8 +42,8 @@ impl Level {
 pub struct LogSender {
     queue: mpsc::Sender<Record>,
     dropped: Arc<AtomicU64>,
-    /// Lines that matter less are not written.
-    least: Level,
+    /// Lines that matter less are not written: a `Level`.
+    least: Arc<AtomicU8>,
 }
 
 /// The end that the control plane holds.
@@ -62,13 +66,14 @@ enum Record {
 pub fn channel(least: Level) -> (LogSender, LogReceiver) {
     let (sender, queue) = mpsc::channel(LOG_QUEUE_MAX);
     let dropped = Arc::new(AtomicU64::new(0));
+    let least = Arc::new(AtomicU8::new(least as u8));
     (LogSender { queue: sender, dropped: dropped.clone(), least }, LogReceiver { queue, dropped, told: 0 })
 }
 
 impl LogSender {
     /// Hands over a line without its end. Never blocks: a full queue drops it and counts.
     pub fn send(&self, level: Level, message: impl Into<String>) {
-        if level > self.least {
+        if level as u8 > self.least.load(Relaxed) {
             return;
         }
         match self.queue.try_send(Record::Line(SystemTime::now(), level, message.into())) {
@@ -80,6 +85,11 @@ impl LogSender {
             }
             Err(mpsc::error::TrySendError::Closed(Record::Flush(_))) => {}
         }
+    }
+
+    /// From now on lines that matter less than this are not written, whoever sends them.
+    pub fn set_least(&self, least: Level) {
+        self.least.store(least as u8, Relaxed);
     }
 
     /// A line of normal life.
@@ -112,12 +122,26 @@ impl LogSender {
 
 impl LogReceiver {
     /// Writes lines until every sender is gone. Runs on the control thread, inside tokio-uring.
-    pub async fn write_to(mut self, target: std::fs::File) {
-        let file = tokio_uring::fs::File::from_std(target);
-        while let Some(first) = self.queue.recv().await {
+    pub async fn write_to(self, target: std::fs::File) {
+        self.write_to_last(target, Rc::default()).await;
+    }
+
+    /// The same, to the file that `successor` has named last.
+    pub async fn write_to_last(mut self, target: std::fs::File, successor: Rc<Successor>) {
+        let mut file = tokio_uring::fs::File::from_std(target);
+        loop {
+            let first = tokio::select! {
+                biased;
+                next = successor.next() => {
+                    file = tokio_uring::fs::File::from_std(next);
+                    continue;
+                }
+                first = self.queue.recv() => first,
+            };
+            let Some(first) = first else { return };
             let (batch, lines, flushed) = self.gather(first);
-            if let Err(lost) = write(&file, batch, lines).await {
-                self.dropped.fetch_add(lost, Relaxed);
+            if write(&file, batch).await.is_err() {
+                self.dropped.fetch_add(lines, Relaxed);
             }
             flushed.into_iter().for_each(|done| done.send(()).unwrap_or_default());
         }
@@ -152,6 +176,41 @@ impl LogReceiver {
             self.told = dropped;
         }
         (batch.into_bytes(), lines, flushed)
+    }
+}
+
+/// The file that takes the place of the one that a writer writes to: the log was moved away.
+#[derive(Debug, Default)]
+pub struct Successor {
+    file: RefCell<Option<std::fs::File>>,
+    put: Notify,
+    taken: Notify,
+}
+
+impl Successor {
+    /// From the next line on it is this one.
+    pub fn put(&self, file: std::fs::File) {
+        *self.file.borrow_mut() = Some(file);
+        self.put.notify_one();
+    }
+
+    /// Waits until the writer has gone over to it.
+    pub async fn taken(&self) {
+        while self.file.borrow().is_some() {
+            self.taken.notified().await;
+        }
+    }
+
+    /// The writer's side. May be dropped and called again.
+    async fn next(&self) -> std::fs::File {
+        loop {
+            let file = self.file.take();
+            if let Some(file) = file {
+                self.taken.notify_waiters();
+                return file;
+            }
+            self.put.notified().await;
+        }
     }
 }
 
@@ -198,7 +257,7 @@ pub fn timestamp(time: SystemTime) -> String {
 
 /// The date of a day counted from 1970-01-01, in the Gregorian calendar: years begin in March, so that the leap day is the
 /// last of its year and months follow one pattern (153 days in every five).
-fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // since 0000-03-01
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -209,34 +268,60 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
-/// Writes all at the file's own position, whatever kind of file it is. An error tells how many lines are lost at most.
-async fn write(file: &tokio_uring::fs::File, mut batch: Vec<u8>, lines: u64) -> Result<(), u64> {
+/// Writes all at the file's own position, whatever kind of file it is.
+async fn write(file: &tokio_uring::fs::File, mut batch: Vec<u8>) -> Result<(), Cut> {
     /// A position of -1: the file's own. Pipes, terminals and files that others append to know no other.
     const CURRENT: u64 = u64::MAX;
     const PAUSE: Duration = Duration::from_millis(20);
     const PAUSES_MAX: u32 = 50;
     let mut pauses = 0;
+    let mut last = b'\n';
+    let cut = |error, last| Err(Cut { error, within: last != b'\n' });
     while !batch.is_empty() {
         let (result, returned) = file.write_at(batch, CURRENT).submit().await;
         batch = returned;
         match result {
-            Ok(0) => return Err(lines),
-            Ok(written) => drop(batch.drain(..written)),
+            Ok(0) => return cut(io::ErrorKind::WriteZero.into(), last),
+            Ok(written) => last = batch.drain(..written).next_back().unwrap_or(last),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Somebody made the terminal or pipe that we share non-blocking, and it is full.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && pauses < PAUSES_MAX => {
                 pauses += 1;
                 tokio::time::sleep(PAUSE).await;
             }
-            Err(_) => return Err(lines),
+            Err(error) => return cut(error, last),
         }
     }
     Ok(())
 }
 
+/// Why not all could be written.
+#[derive(Debug)]
+struct Cut {
+    error: io::Error,
+    /// A line has been begun, and what comes next belongs on another.
+    within: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A reader that goes away in the middle of a line.
+    #[test]
+    fn a_line_that_was_begun_is_told() {
+        use std::io::Read;
+        for (text, within) in [(b'x', true), (b'\n', false)] {
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            let reading = std::thread::spawn(move || reader.read_exact(&mut [0; 10]));
+            let cut = tokio_uring::start(async {
+                let file = tokio_uring::fs::File::from_std(std::fs::File::from(std::os::fd::OwnedFd::from(writer)));
+                write(&file, vec![text; 4 << 20]).await.unwrap_err()
+            });
+            reading.join().unwrap().unwrap();
+            assert_eq!(cut.within, within, "{cut:?}");
+        }
+    }
 
     fn drained(receiver: LogReceiver) -> Vec<String> {
         let mut text = Vec::new();
@@ -287,10 +372,16 @@ mod tests {
     #[test]
     fn what_matters_too_little_is_not_written() {
         let (log, receiver) = channel(Level::Warn);
+        let other = log.clone();
         log.info("one");
         log.warn("two");
         log.error("three");
-        assert_eq!(drained(receiver).len(), 2);
+        log.set_least(Level::Error);
+        other.warn("four");
+        other.error("five");
+        let lines = drained(receiver);
+        let ends: Vec<_> = lines.iter().map(|l| l.rsplit_once(' ').unwrap().1).collect();
+        assert_eq!(ends, ["two", "three", "five"]);
     }
 
     #[test]

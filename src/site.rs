@@ -2,6 +2,8 @@
 
 use crate::balance::{Group, Names};
 use crate::config::plan::{Plan, Upstream};
+use crate::limit::Zones;
+use crate::log::access::AccessFile;
 use crate::tls::Terms;
 use std::sync::Arc;
 
@@ -13,10 +15,14 @@ pub struct Site {
     pub groups: Vec<Arc<Group>>,
     /// How TLS is spoken.
     pub terms: Arc<Terms>,
+    /// One per `Plan::access_logs`.
+    pub access_logs: Arc<Vec<Arc<AccessFile>>>,
+    /// What `limit_req` and `limit_conn` count.
+    pub zones: Arc<Zones>,
 }
 
 impl Site {
-    /// The groups of `plan`; those that `before` has by the same name go on. `terms` are those of the same plan.
+    /// The groups and zones of `plan`; those that `before` has by the same name go on. `terms` are those of the same plan.
     pub fn new(plan: Arc<Plan>, terms: Arc<Terms>, workers: usize, names: Names, before: Option<&Site>) -> Site {
         let group = |upstream: &Upstream| {
             let is_same = |group: &&Arc<Group>| group.upstream().name == upstream.name;
@@ -24,7 +30,13 @@ impl Site {
             Arc::new(Group::new(upstream, workers, names, before.map(Arc::as_ref)))
         };
         let groups = plan.upstreams.iter().map(group).collect();
-        Site { plan, groups, terms }
+        let zones = Arc::new(Zones::new(&plan, before.map(|site| (&*site.plan, &*site.zones))));
+        Site { plan, groups, terms, zones, access_logs: Arc::default() }
+    }
+
+    /// With the files that its plan writes exchanges down in.
+    pub fn with_access_logs(self, access_logs: Arc<Vec<Arc<AccessFile>>>) -> Site {
+        Site { access_logs, ..self }
     }
 
     /// A site whose plan has no TLS.

@@ -35,6 +35,23 @@ impl Counter {
     }
 }
 
+/// A counter of everything and one of a single exchange: both count the same bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Tally<'a> {
+    /// Of everything.
+    pub whole: &'a Counter,
+    /// Of the exchange.
+    pub part: &'a Counter,
+}
+
+impl Tally<'_> {
+    /// Only for the one writer of both.
+    pub fn add(&self, count: u64) {
+        self.whole.add(count);
+        self.part.add(count);
+    }
+}
+
 /// Declares a struct of counters on cache lines of its own (CPUs fetch them in pairs).
 macro_rules! counters {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* $field:ident,)* }) => {

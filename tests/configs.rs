@@ -1,7 +1,11 @@
 //! Every example in `configs/` loads without a word, and says what its comments claim.
 
-use ringgate::config::plan::{Address, Balance, CheckKind, Plan, ProxyProtocol, Service, VerifyClient};
+use ringgate::config::plan::{
+    Action, Address, Balance, CheckKind, Escape, Flag, LogLevel, Matching, Plan, ProxyProtocol, ProxyUri, Root, Rule,
+    Service, Static, VerifyClient, Whom,
+};
 use ringgate::config::{Loaded, load, load_str};
+use ringgate::route::locate::location_for;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +17,13 @@ fn example(name: &str) -> Plan {
     let loaded = load(&directory().join(name)).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.join("\n"));
     loaded.plan
+}
+
+fn returned(rules: &[Rule]) -> Option<u16> {
+    match rules {
+        [Rule::Return(returned)] => Some(returned.status),
+        _ => None,
+    }
 }
 
 fn names(plan: &Plan, upstream: usize) -> Vec<&str> {
@@ -103,7 +114,7 @@ fn failures_are_noticed_as_the_comments_say() {
 fn requests_are_tried_again_where_the_comments_say() {
     let plan = example("retries.toml");
     assert_eq!(plan.upstreams[0].retry_budget, 10);
-    let retry = |path| &plan.servers[0].location_for(path).unwrap().retry;
+    let retry = |path| &location_for(&plan.servers[0], path).unwrap().retry;
     assert_eq!(retry("/").statuses, [502, 503]);
     assert!(retry("/").methods.is_empty() && retry("/").error && !retry("/").invalid_header);
     assert_eq!(retry("/orders/1").methods, ["POST"]);
@@ -117,14 +128,14 @@ fn requests_are_tried_again_where_the_comments_say() {
 fn hosts_and_paths_lead_where_the_comments_say() {
     let plan = example("apps-by-domain.toml");
     let port = |host| {
-        names(&plan, plan.server_for(0, host).location_for("/x").unwrap().action.upstream().unwrap())[0].to_string()
+        names(&plan, location_for(plan.server_for(0, host), "/x").unwrap().action.upstream().unwrap())[0].to_string()
     };
     assert_eq!(port("billing.example.org"), "127.0.0.1:8000");
     assert_eq!(port("www.search.example.org"), "127.0.0.1:8001");
     assert_eq!(port("elsewhere.example.org"), "127.0.0.1:8002");
 
     let plan = example("apps-by-path.toml");
-    let location = |path| plan.servers[0].location_for(path).unwrap();
+    let location = |path| location_for(&plan.servers[0], path).unwrap();
     assert_eq!(plan.upstreams[location("/shop/1").action.upstream().unwrap()].name, "shop");
     assert_eq!(plan.upstreams[location("/shopping").action.upstream().unwrap()].name, "pages");
     assert_eq!(location("/shop/upload/1").client_max_body_size, Some(10 << 30));
@@ -191,7 +202,7 @@ fn names_choose_certificates_as_the_comments_say() {
     assert!(plan.default_server(1).ssl.as_ref().unwrap().reject);
     assert_eq!(plan.server_for(1, "example.org").hsts.as_deref(), Some("max-age=31536000"));
     assert_eq!(plan.servers[0].acme_webroot.as_deref(), Some(Path::new("/var/www/certbot")));
-    assert_eq!(plan.servers[0].returns.as_ref().map(|returns| returns.status), Some(301));
+    assert_eq!(returned(&plan.servers[0].rules), Some(301));
 
     let plan = example("mutual-tls.toml");
     let client = plan.servers[0].ssl.as_ref().unwrap().client.as_ref().expect("clients show certificates");
@@ -220,7 +231,7 @@ fn tcp_sections_and_servers_behind_speak_tls_as_the_comments_say() {
         plan.proxy_ssls.iter().map(|asked| (asked.certificate.is_some(), asked.trusted.is_some())).collect();
     assert_eq!(files, [(true, true), (false, false), (false, false)]);
     let by: Vec<_> = plan.servers[0].locations.iter().map(|location| location.action.ssl()).collect();
-    assert_eq!((by, plan.tcps[0].proxy_ssl), (vec![Some(1), Some(0)], Some(2)), "the longer prefix first");
+    assert_eq!((by, plan.tcps[0].proxy_ssl), (vec![Some(0), Some(1)], Some(2)));
     let check = plan.upstreams[0].health_check.as_ref().expect("a check");
     assert!(matches!(check.kind, CheckKind::Http { ssl: Some(0), .. }), "as traffic: {:?}", check.kind);
 
@@ -237,9 +248,89 @@ fn includes_share_groups_and_defaults() {
     let conf_d = ["defaults.toml", "shop.toml", "wiki.toml"].map(|name| format!("with-includes/conf.d/{name}"));
     assert_eq!(files[0], "with-includes/ringgate.toml");
     assert_eq!(files[1..], conf_d);
-    let location = |host| plan.server_for(0, host).location_for("/").unwrap();
+    let location = |host| location_for(plan.server_for(0, host), "/").unwrap();
     assert_eq!(plan.upstreams[location("shop.example.org").action.upstream().unwrap()].name, "backend");
     assert_eq!(location("shop.example.org").proxy_read_timeout, Duration::from_secs(300));
     assert_eq!(location("wiki.example.org").proxy_read_timeout, Duration::from_secs(30));
     assert_eq!(location("wiki.example.org").client_max_body_size, Some(100 << 20));
+}
+
+#[test]
+fn names_and_paths_choose_as_the_comments_say() {
+    let plan = example("virtual-hosts-and-locations.toml");
+    assert_eq!(returned(&plan.server_for(0, "elsewhere").rules), Some(444));
+    let site = plan.server_for(0, "www.example.org");
+    let at = |path: &str| location_for(site, path).unwrap();
+    let named = [
+        ("/", "/"),
+        ("/blog/a", "/blog/"),
+        ("/health", "= /health"),
+        ("/healthy", "/"),
+        ("/a.PNG", "~* \\.(jpg|png)$"),
+    ];
+    for (path, name) in named {
+        assert_eq!(at(path).name, name, "{path}");
+    }
+    assert_eq!(at("/admin/a.png").name, "^~ /admin/");
+    assert_eq!(at("/admin/reports/x").proxy_read_timeout, Duration::from_secs(600));
+    let Action::Proxy(proxy) = &at("/blog/a").action else { panic!("no proxy") };
+    assert_eq!(proxy.uri, ProxyUri::Replace("/".to_string()));
+    assert_eq!(at("/blog/a").answers.redirects.len(), 1);
+    let homes = plan.server_for(0, "joe.home.example.net");
+    let (_, groups) = plan.names(0).claimed_with("joe.home.example.net").unwrap();
+    assert!(groups.is_some_and(|(pattern, groups)| pattern.names().len() == 1 && groups[1] == Some(0..3)));
+    assert_eq!(homes.locations[0].set_headers[0].1.to_string(), "$user");
+}
+
+#[test]
+fn files_are_where_the_comments_say() {
+    let plan = example("static-site.toml");
+    let site = &plan.servers[0];
+    let at = |path: &str| location_for(site, path).unwrap();
+    assert_eq!((&at("/a").action, at("/a").try_files.is_some()), (&Action::Files, true));
+    assert_eq!(at("/a").files.precompressed.brotli, Static::On);
+    assert!(matches!(&at("/downloads/a").files.root, Root::Alias(path) if path.to_string() == "/srv/files/"));
+    assert!(at("/downloads/a").files.autoindex.is_some_and(|listing| !listing.exact_size));
+    assert!(at("/assets/a.js").answers.expires.is_some() && at("/assets/a.js").answers.add.len() == 1);
+    assert!(matches!(&site.locations[site.named["app"]].action, Action::Proxy(_)));
+    assert!(at("/50x.html").internal && at("/a").error_pages.len() == 2);
+    assert!(matches!(&at("/.git/config").matching, Matching::Regex(_)) && !at("/.git/config").access.is_open());
+}
+
+#[test]
+fn rules_are_those_of_the_comments() {
+    let plan = example("rewrites.toml");
+    assert_eq!(plan.maps.len(), 2);
+    assert_eq!(returned(&plan.servers[0].rules), Some(301));
+    let site = &plan.servers[1];
+    assert!(matches!(&site.rules[..], [Rule::If(..), Rule::If(..), Rule::Rewrite { flag: Flag::Last, .. }]));
+    let rules = |path: &str| location_for(site, path).unwrap().rules.clone();
+    assert!(matches!(&rules("/api/v1/x")[..], [Rule::Rewrite { flag: Flag::Break, .. }]));
+    assert!(matches!(&rules("/search")[..], [Rule::Rewrite { flag: Flag::Permanent, drops_args: true, .. }]));
+}
+
+#[test]
+fn limits_logs_and_compression_are_those_of_the_comments() {
+    let plan = example("limits-and-access.toml");
+    let at = |path: &str| location_for(&plan.servers[0], path).unwrap();
+    let limits: Vec<_> = plan.limit_req_zones.iter().map(|zone| (zone.name.as_str(), zone.rate)).collect();
+    assert_eq!(limits, [("one", 10_000), ("login", 100)]);
+    let limit = |path| (at(path).limit_req[0].burst, at(path).limit_req[0].delay, at(path).limit_req[0].status);
+    assert_eq!((limit("/"), limit("/login")), ((20, 20, 429), (3, 0, 429)));
+    assert_eq!((at("/").limit_conn[0].most, at("/internal/").access.rules.len()), (20, 4));
+    assert!(at("/admin/").access.any && at("/admin/").access.basic.is_some());
+    assert_eq!(at("/internal/").access.rules.last().map(|rule| (rule.allow, &rule.whom)), Some((false, &Whom::All)));
+    assert!(at("/upload/").request_buffering && !at("/").request_buffering);
+
+    let plan = example("logs.toml");
+    assert_eq!((plan.access_logs.len(), plan.error_log_level), (3, LogLevel::Warn));
+    let logs = |path: &str| location_for(&plan.servers[0], path).unwrap().access_log.clone();
+    assert_eq!((logs("/").len(), logs("/api/").len(), logs("/health").len()), (1, 2, 0));
+    assert_eq!((logs("/api/")[0].format.escape, logs("/api/")[1].condition.is_some()), (Escape::Json, true));
+
+    let plan = example("compression.toml");
+    let at = |path: &str| location_for(&plan.servers[0], path).unwrap().compression.clone();
+    assert!(at("/").gzip.is_some() && at("/").brotli.is_some() && at("/").zstd.is_none() && at("/").vary);
+    assert_eq!(at("/api/").zstd.as_ref().map(|zstd| zstd.min_length), Some(4096));
+    assert!(at("/events/").is_off());
 }

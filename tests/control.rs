@@ -287,12 +287,12 @@ fn a_second_signal_ends_at_once_with_1() {
 }
 
 #[test]
-fn signals_for_what_is_not_built_are_ignored_and_sigquit_drains() {
+fn nginx_signals_reopen_are_ignored_or_drain() {
     let place = Place::new(backend(Duration::ZERO), "");
     let mut running = Running::start(&mut place.run());
     let address = running.address();
     running.signal("USR1");
-    running.log("SIGUSR1 is ignored");
+    running.log("0 logs reopened");
     running.signal("USR2"); // nginx's word for an upgrade: it must not kill
     running.log("SIGUSR2 is ignored");
     assert!(get(address).ends_with("hello"));

@@ -5,17 +5,30 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room, and what it may use besides itself: a room, or a part of one. `cli` may use everything.
-const MAY_USE: [(&str, &[&str]); 14] = [
-    ("control", &["worker", "site", "tls", "stats", "log", "config", "proto", "balance", "limits"]),
+const MAY_USE: [(&str, &[&str]); 17] = [
+    (
+        "control",
+        &["worker", "site", "tls", "route", "handlers::access", "stats", "log", "config", "proto", "balance", "limits"],
+    ),
     ("worker", &["site", "tls", "session", "upstream", "ring", "proto", "balance", "config", "stats", "log", "limits"]),
-    ("session", &["handlers", "tls", "upstream", "ring", "proto", "balance", "config", "stats", "log", "limits"]),
-    ("handlers", &["limits"]),
-    ("upstream", &["site", "tls", "ring", "balance", "config", "proto", "stats", "limits"]),
-    ("site", &["tls", "balance", "config"]),
+    (
+        "session",
+        &[
+            "handlers", "limit", "route", "tls", "upstream", "ring", "proto", "balance", "config", "stats", "log",
+            "limits",
+        ],
+    ),
+    ("handlers", &["config::plan", "proto", "ring", "limits"]),
+    ("route", &["config", "proto", "balance", "limits"]),
+    ("limit", &["config::plan", "config::template", "limits"]),
+    ("upstream", &["site", "limit", "tls", "ring", "balance", "config", "proto", "stats", "log", "limits"]),
+    // What runs names the files that it writes to.
+    ("site", &["limit", "tls", "balance", "config", "log"]),
     ("tls", &["ring", "proto", "config", "limits"]),
     ("ring", &["limits"]),
     ("proto", &["limits"]),
     ("balance", &["config::plan", "proto::reason", "stats", "limits"]),
+    ("import", &["limits"]),
     ("config", &["proto::reason", "limits"]),
     ("stats", &["config", "proto", "limits"]),
     ("log", &["limits"]),
@@ -302,11 +315,11 @@ fn pure_rooms_see_no_clock_and_no_descriptor() {
     let of = |rooms: &'static [&str]| move |source: &Source| rooms.contains(&source.room());
     expect_none(
         "time, sockets and descriptors are arguments of others",
-        lines_with(&words, of(&["proto", "balance", "config"])),
+        lines_with(&words, of(&["proto", "balance", "config", "limit", "import"])),
     );
     expect_none(
         "files are not for protocols and balancing",
-        lines_with(&["std::fs", "File"], of(&["proto", "balance"])),
+        lines_with(&["std::fs", "File"], of(&["proto", "balance", "limit"])),
     );
 }
 

@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(route.path.starts_with('/') && !route.path.contains("//"));
     assert!(route.path.split('/').all(|segment| segment != "." && segment != ".."));
 
-    let forwarding = Forwarding { peer_ip: "192.0.2.1", client_ip: "192.0.2.1", scheme: "http", trusted: false, fallback_host: "backend", set: None };
+    let forwarding = Forwarding { peer_ip: "192.0.2.1", client_ip: "192.0.2.1", scheme: "http", trusted: false, fallback_host: "backend", set: None, method: None, target: None };
     let mut buf = vec![0; BUFFER_SMALL];
     let mut w = Writer::new(&mut buf);
     write_request(&mut w, &request, &facts, &route, &forwarding);

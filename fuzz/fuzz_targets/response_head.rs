@@ -32,8 +32,8 @@ fuzz_target!(|bytes: &[u8]| {
     let mut buf = vec![0; BUFFER_SMALL];
     let mut w = Writer::new(&mut buf);
     match facts.status {
-        101 => write_switching(&mut w, &response, None),
-        100..200 => write_interim(&mut w, &response),
+        101 => write_switching(&mut w, &response, Added::default()),
+        100..200 => write_interim(&mut w, &response, None),
         _ => write_response(&mut w, &response, &facts, &request, framing, close, Added::default()),
     }
     let len = w.finish().expect("a rewritten head fits");

@@ -35,6 +35,11 @@ pub struct Said {
 }
 
 impl Whom {
+    /// The one that has this admin socket; `None`: the only one.
+    pub fn of(admin: Option<PathBuf>) -> Whom {
+        Whom { admin, config: None }
+    }
+
     /// Asks and hears. An answer other than 200 is an error, in the other side's words.
     pub fn ask(&self, method: &str, target: &str, patience: Duration) -> Result<String, String> {
         let socket = self.socket(&format!("ringgate {}", command(target)))?;

@@ -4,7 +4,9 @@ mod ask;
 pub mod check;
 pub mod demo;
 mod doctor;
+mod explain;
 mod fileless;
+mod import;
 pub mod init;
 pub mod locate;
 mod operate;
@@ -36,7 +38,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a configuration until SIGTERM or SIGINT
-    Run(Config),
+    Run(run::Arguments),
     /// Check a configuration and say what is wrong with it
     Check(Config),
     /// Write a first configuration with comments
@@ -44,6 +46,8 @@ enum Command {
         /// The file to write [default: ringgate.toml]
         file: Option<PathBuf>,
     },
+    /// Make a configuration from nginx's, and say what became of each directive
+    Import(import::Arguments),
     /// Balance without a configuration: one address over some servers
     Proxy(fileless::Arguments),
     /// The same for TCP: databases, mail, anything that is a stream of bytes
@@ -54,12 +58,16 @@ enum Command {
     Status(status::Arguments),
     /// Load the configuration again, all or nothing; connections stay
     Reload(operate::Reload),
+    /// Open the logs again: they were moved away (as SIGUSR1)
+    Reopen(operate::Reload),
     /// Give a server nothing new; what runs there may finish
     Drain(operate::One),
     /// Use a drained server again
     Undrain(operate::One),
     /// Give a server another weight until the next restart
     Weight(operate::Weight),
+    /// Tell what becomes of a request, and why: listener, server, location, group, and what the server would be sent
+    Explain(explain::Arguments),
     /// Examine this host: can ringgate run, how well, and what would mend it
     Doctor(doctor::Arguments),
 }
@@ -74,17 +82,20 @@ struct Config {
 /// The whole program.
 pub fn main() -> ExitCode {
     match CommandLine::parse().command {
-        Command::Run(arguments) => run::run(arguments.config.as_deref()),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(arguments.config.as_deref()),
         Command::Init { file } => init::init(file.as_deref()),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Proxy(arguments) => proxy::run(&arguments),
         Command::Tcp(arguments) => tcp::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload(arguments) => operate::reload(&arguments),
+        Command::Reopen(arguments) => operate::reopen(&arguments),
         Command::Drain(arguments) => operate::drain(&arguments, false),
         Command::Undrain(arguments) => operate::drain(&arguments, true),
         Command::Weight(arguments) => operate::weight(&arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     }
 }
@@ -131,9 +142,13 @@ mod tests {
         let good = [
             "run",
             "run -c a.toml",
+            "run --nginx nginx.conf --lossy --admin off",
             "check --config a.toml",
             "init",
             "init a.toml",
+            "import nginx nginx.conf",
+            "import nginx nginx.conf -o a.toml --lossy --prefix /usr/share/nginx",
+            "run --nginx nginx.conf --lossy",
             "proxy --listen 127.0.0.1:8080 --to 127.0.0.1:1",
             "proxy --listen 8080 --to a:1 --to b:2 --balance least_conn",
             "tcp --listen 127.0.0.1:5432 --to 127.0.0.1:1",
@@ -145,10 +160,14 @@ mod tests {
             "status -c a.toml",
             "reload",
             "reload -c a.toml",
+            "reopen",
+            "reopen --admin /run/x.sock",
             "drain app 127.0.0.1:1 --admin /run/x.sock",
             "undrain app 127.0.0.1:1",
             "weight app 127.0.0.1:1 5",
             "weight app 127.0.0.1:1 file -c a.toml",
+            "explain http://a/",
+            "explain POST https://a:8443/x -H X:1 --header Y:2 --from ::1 -c a.toml",
             "doctor",
             "doctor --json -c a.toml",
         ];
@@ -162,9 +181,18 @@ mod tests {
             "proxy --listen 1 --to a --balance fair",
             "status --admin a -c b",
             "run a.toml",
+            "run --admin off",
+            "run -c a.toml --nginx nginx.conf",
+            "import nginx",
+            "import apache httpd.conf",
             "reload a.toml",
+            "reopen a.log",
             "drain app",
             "weight app 127.0.0.1:1",
+            "explain",
+            "explain GET a b",
+            "explain a --from b",
+            "explain a -c b --admin c",
         ];
         let parse = |line: &str| CommandLine::try_parse_from(["ringgate"].into_iter().chain(line.split_whitespace()));
         good.iter().for_each(|line| drop(parse(line).unwrap_or_else(|error| panic!("{line}: {error}"))));

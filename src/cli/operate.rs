@@ -1,11 +1,11 @@
-//! `ringgate reload`, `drain`, `undrain` and `weight`: changing a running ringgate. The exit code tells whether it was done.
+//! `ringgate reload`, `reopen`, `drain`, `undrain` and `weight`: changing a running ringgate. The exit code tells whether it was done.
 
 use super::ask::{LATER, SOON, Whom};
 use super::{fail, print};
 use crate::control::desk::encoded;
 use std::process::ExitCode;
 
-/// The options of `reload`.
+/// The options of `reload` and `reopen`.
 #[derive(Debug, clap::Args)]
 pub struct Reload {
     #[command(flatten)]
@@ -36,6 +36,11 @@ pub struct Weight {
 /// Loads the configuration again; all or nothing.
 pub fn reload(arguments: &Reload) -> ExitCode {
     report(arguments.whom.ask("POST", "/reload", LATER))
+}
+
+/// Opens the logs again: they were moved away.
+pub fn reopen(arguments: &Reload) -> ExitCode {
+    report(arguments.whom.ask("POST", "/reopen", LATER))
 }
 
 /// Takes a server out of use, or in again.

@@ -1,6 +1,7 @@
 //! Addresses as nginx writes them: `listen`, `server` of an upstream, `proxy_pass`, `server_name`. Pure: names are resolved
 //! elsewhere. An error is a sentence that says what to write.
 
+use crate::config::pattern::Pattern;
 use crate::config::value::{count, is_number};
 use crate::limits;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -142,31 +143,67 @@ fn listen_target(address: &str, default_port: Option<u16>) -> Result<Target, Str
     }
 }
 
-/// `http://backend`, `https://127.0.0.1:3000`, `http://unix:/run/app.sock`. Also whether it is https.
-pub fn pass(text: &str) -> Result<(Pass, bool), String> {
-    let text = text.trim();
-    if text.contains('$') {
-        return Err("variables in `proxy_pass` are not supported yet; name a group or an address".to_string());
-    }
+/// What a location's `proxy_pass` says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Passed<'a> {
+    /// Who is asked.
+    pub to: Asked<'a>,
+    /// `https`.
+    pub https: bool,
+    /// The URI part, from its slash or, with variables, its `$` on; "" if there is none.
+    pub uri: &'a str,
+}
+
+/// The host part of a `proxy_pass`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// The same always; as written, and read.
+    Fixed(&'a str, Pass),
+    /// With variables.
+    Variable(&'a str),
+}
+
+/// Variables that begin the URI part where they stand behind a host, with no slash between.
+const URI_VARIABLES: [&str; 5] = ["$request_uri", "$uri", "$document_uri", "$is_args", "${request_uri}"];
+
+/// `http://backend`, `https://127.0.0.1:3000/app/`, `http://unix:/run/app.sock:/app/`, `http://$pool$request_uri`.
+pub fn pass(text: &str) -> Result<Passed<'_>, String> {
+    let text = text.trim().trim_end_matches(';');
     let (rest, https) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
         (Some(rest), _) => (rest, false),
         (_, Some(rest)) => (rest, true),
+        (None, None) if text.starts_with('$') => {
+            return Err("whether by TLS must be said here: write \"http://\" or \"https://\" before it".to_string());
+        }
         (None, None) => return Err(no_scheme(text)),
     };
     let (scheme, port) = if https { ("https", HTTPS) } else { ("http", HTTP) };
     if let Some(path) = rest.strip_prefix("unix:") {
-        return match path.split_once(':') {
-            Some((path, uri)) => Err(no_uri(uri, scheme, &format!("unix:{path}"))),
-            None => unix(path).map(|path| (Pass::Address(Target::Unix(path)), https)),
-        };
+        let (path, uri) = path.split_once(':').unwrap_or((path, ""));
+        if !uri.is_empty() && !uri.starts_with('/') {
+            return Err(format!(
+                "the path behind the socket begins with a slash; write \"{scheme}://unix:{path}:/{uri}\""
+            ));
+        }
+        let written = &rest[.."unix:".len() + path.len()];
+        return unix(path).map(|path| Passed {
+            to: Asked::Fixed(written, Pass::Address(Target::Unix(path))),
+            https,
+            uri,
+        });
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // `http://backend$request_uri`, `http://$pool$uri`.
+    let end = URI_VARIABLES.iter().filter_map(|name| rest.find(name)).filter(|&at| at > 0).fold(end, usize::min);
     let (host, uri) = rest.split_at(end);
     if host.is_empty() {
         return Err(format!("nothing stands behind \"{scheme}://\"; write a group or an address"));
     }
-    if !uri.is_empty() {
-        return Err(no_uri(uri, scheme, host));
+    if uri.starts_with(['?', '#']) {
+        return Err(format!("the path behind the address begins with a slash; write \"{scheme}://{host}/{uri}\""));
+    }
+    if host.contains('$') {
+        return Ok(Passed { to: Asked::Variable(host), https, uri });
     }
     let pass = match split_port(host)? {
         (name, None) if !name.starts_with('[') && name.parse::<IpAddr>().is_err() => {
@@ -175,7 +212,7 @@ pub fn pass(text: &str) -> Result<(Pass, bool), String> {
         }
         _ => target(host, Some(port)).map(Pass::Address)?,
     };
-    Ok((pass, https))
+    Ok(Passed { to: Asked::Fixed(host, pass), https, uri })
 }
 
 fn no_scheme(text: &str) -> String {
@@ -221,21 +258,16 @@ pub fn tcp_pass(text: &str) -> Result<Pass, String> {
     target(address, None).map(Pass::Address)
 }
 
-fn no_uri(uri: &str, scheme: &str, host: &str) -> String {
-    format!(
-        "the path \"{uri}\" behind the address is not supported yet; write \"{scheme}://{host}\": requests keep their own path"
-    )
-}
-
-/// A host name as in `server_name`, in lower case, perhaps a wildcard (see [`crate::config::names`]). `_` and `""` are allowed, as nginx's guides write them.
+/// A host name as in `server_name`, in lower case, perhaps a wildcard (see [`crate::config::names`]), or as it is a regular
+/// expression behind `~`. `_` and `""` are allowed, as nginx's guides write them.
 pub fn server_name(text: &str) -> Result<String, String> {
+    if let Some(regex) = text.strip_prefix('~') {
+        return Pattern::new(regex, false).map(|_| text.to_string());
+    }
     let name = text.to_ascii_lowercase();
     if text.split_whitespace().count() > 1 {
         let list: Vec<String> = text.split_whitespace().map(|name| format!("\"{name}\"")).collect();
         return Err(format!("several names are a list; write [{}]", list.join(", ")));
-    }
-    if name.starts_with('~') {
-        return Err("regular expressions in `server_name` are not supported yet; list the names".to_string());
     }
     if let Some((_, rest)) = name.split_once("://") {
         return Err(format!("a name stands alone; write \"{}\"", rest.split(['/', ':']).next().unwrap_or(rest)));
@@ -472,6 +504,28 @@ mod tests {
     #[test]
     fn what_proxy_pass_takes() {
         let host = |name: &str| Pass::Host(name.to_string());
+        let fixed = |text: &'static str| match pass(text) {
+            Ok(Passed { to: Asked::Fixed(_, pass), https, uri }) => Ok((pass, https, uri)),
+            other => Err(other),
+        };
+        for (text, expected, uri) in [
+            ("http://backend/", host("backend"), "/"),
+            ("http://backend/a/b?c", host("backend"), "/a/b?c"),
+            ("http://backend$request_uri", host("backend"), "$request_uri"),
+            ("http://127.0.0.1:81/a$uri", Pass::Address(ip("127.0.0.1:81")), "/a$uri"),
+            ("http://unix:/run/x.sock:/a/", Pass::Address(Target::Unix("/run/x.sock".into())), "/a/"),
+        ] {
+            assert_eq!(fixed(text), Ok((expected, false, uri)), "{text}");
+        }
+        for (text, name, uri) in [
+            ("http://$pool", "$pool", ""),
+            ("http://$pool/a", "$pool", "/a"),
+            ("http://$pool$request_uri", "$pool", "$request_uri"),
+            ("http://${pool}:8080/$1", "${pool}:8080", "/$1"),
+            ("http://app_$arg_v", "app_$arg_v", ""),
+        ] {
+            assert_eq!(pass(text), Ok(Passed { to: Asked::Variable(name), https: false, uri }), "{text}");
+        }
         for (text, expected) in [
             ("http://backend", host("backend")),
             ("http://app.internal", host("app.internal")),
@@ -480,7 +534,7 @@ mod tests {
             ("http://[::1]:81", Pass::Address(ip("[::1]:81"))),
             ("http://unix:/run/x.sock", Pass::Address(Target::Unix("/run/x.sock".into()))),
         ] {
-            assert_eq!(pass(text), Ok((expected, false)), "{text}");
+            assert_eq!(fixed(text), Ok((expected, false, "")), "{text}");
         }
         for (text, expected) in [
             ("https://backend", host("backend")),
@@ -488,13 +542,14 @@ mod tests {
             ("https://[::1]:81", Pass::Address(ip("[::1]:81"))),
             ("https://unix:/run/x.sock", Pass::Address(Target::Unix("/run/x.sock".into()))),
         ] {
-            assert_eq!(pass(text), Ok((expected, true)), "{text}");
+            assert_eq!(fixed(text), Ok((expected, true, "")), "{text}");
         }
         for text in [
             "",
             "https://",
-            "https://a/b",
-            "https://unix:/a:/b",
+            "$scheme://a",
+            "http://unix:/a:b",
+            "http://a#b",
             "http://",
             "http:///x",
             "ftp://a",
@@ -551,6 +606,7 @@ mod tests {
             ("*.Example.org", "*.example.org"),
             (".example.org", ".example.org"),
             ("mail.*", "mail.*"),
+            ("~^(?<User>.+)\\.A$", "~^(?<User>.+)\\.A$"),
             ("*.example.org.", "*.example.org"),
         ] {
             assert_eq!(server_name(text).as_deref(), Ok(name));
@@ -570,6 +626,7 @@ mod tests {
             "..a",
             "a;",
             "a,b",
+            "~(",
             "[a",
             &"a".repeat(300),
         ] {

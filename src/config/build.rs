@@ -6,9 +6,11 @@ use crate::config::include::Parsed;
 use crate::config::plan::{self, Address, Plan, Upstream};
 use crate::config::report::{Place, Report};
 use crate::config::resolve::{Lookup, Resolver};
-use crate::config::settings::{self, Settings, Written};
+use crate::config::settings::{self, Defined, Settings, Written};
+use crate::config::template::{Known, Template};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 mod backend;
 mod balance;
@@ -16,11 +18,16 @@ mod check_ssl;
 mod health_check;
 mod listeners;
 mod listening;
+mod locations;
+mod maps;
 mod pass;
 mod process;
 mod servers;
+mod shared;
 mod tcp;
 mod upstreams;
+
+use shared::names_of;
 
 pub use balance::balance;
 
@@ -61,6 +68,11 @@ impl Surroundings {
 /// The plan and what was noticed on the way; no plan if one of the reports is an error.
 pub fn build(files: &[Parsed], surroundings: &Surroundings, lookup: Lookup) -> (Option<Plan>, Vec<Report>) {
     let mut builder = Builder {
+        known: Rc::default(),
+        defined: Rc::default(),
+        maps: Vec::new(),
+        access_logs: Vec::new(),
+        set: Vec::new(),
         surroundings,
         resolver: Resolver::new(lookup),
         reports: Vec::new(),
@@ -118,6 +130,14 @@ struct Offer {
 }
 
 struct Builder<'a> {
+    /// Variables that the configuration names itself.
+    known: Rc<Known>,
+    /// Zones and formats.
+    defined: Rc<Defined>,
+    maps: Vec<plan::Map>,
+    access_logs: Vec<PathBuf>,
+    /// What `set` statements say.
+    set: Vec<(std::sync::Arc<str>, Template)>,
     surroundings: &'a Surroundings,
     resolver: Resolver<'a>,
     reports: Vec<Report>,
@@ -151,6 +171,11 @@ impl Builder<'_> {
         for included in &files[1..] {
             self.refuse_process_keys(&included.file, included.source);
         }
+        self.known = Rc::new(names_of(files));
+        let (limit_req_zones, limit_conn_zones) = self.define(files);
+        for Parsed { source, file, .. } in files {
+            self.maps(&file.map, *source);
+        }
         let settings = self.defaults(files);
         for Parsed { source, file, .. } in files {
             self.groups(&file.upstream, *source);
@@ -172,7 +197,19 @@ impl Builder<'_> {
         let listeners = self.listeners();
         let (servers, tcps) = (std::mem::take(&mut self.servers), std::mem::take(&mut self.tcps));
         let (upstreams, proxy_ssls) = (std::mem::take(&mut self.upstreams), std::mem::take(&mut self.proxy_ssls));
-        Some(Plan { listeners, servers, tcps, proxy_ssls, upstreams, ..plan })
+        let (maps, access_logs) = (std::mem::take(&mut self.maps), std::mem::take(&mut self.access_logs));
+        Some(Plan {
+            listeners,
+            servers,
+            tcps,
+            maps,
+            limit_req_zones,
+            limit_conn_zones,
+            access_logs,
+            proxy_ssls,
+            upstreams,
+            ..plan
+        })
     }
 
     fn error(&mut self, place: Place, message: impl Into<String>) {
@@ -220,14 +257,17 @@ impl Builder<'_> {
                 }
             }
             self.inherit(&mut settings, inherited, *source);
+            self.types(&mut settings, &file.types, *source);
         }
         settings
     }
 
     fn inherit(&mut self, settings: &mut Settings, keys: Vec<(&'static str, Inherited)>, source: usize) {
         let directory = self.directory(source);
+        let (known, defined) = (self.known.clone(), self.defined.clone());
         for (key, value) in keys {
-            let at = Written { place: Place::at(source, value.span()), directory: &directory };
+            let place = Place::at(source, value.span());
+            let at = Written { place, directory: &directory, known: &known, defined: &defined };
             match value {
                 Inherited::Word(word) => match settings.set(key, &word.get_ref().0, &at) {
                     Ok(None) => {}

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 mod form;
 
-pub use form::{Many, Named, Setting, Word};
+pub use form::{Many, Named, Setting, Table, Word, Words};
 
 /// The value of a setting that is inherited.
 #[derive(Debug, Clone, Copy)]
@@ -28,12 +28,62 @@ impl Inherited<'_> {
     }
 }
 
-/// Declares a section that also takes settings which sections beneath it inherit.
+/// Declares a section: keys of its own, and groups of settings that sections beneath it inherit.
 macro_rules! section {
+    // The groups, each written once: keys with one value, and keys with one or several.
+    (@ [clients $($groups:ident)*] $head:tt { $($word:ident,)* } { $($list:ident,)* }) => {
+        section! { @ [$($groups)*] $head {
+            $($word,)*
+            client_header_timeout, keepalive_timeout, keepalive_requests, http2,
+        } { $($list,)* } }
+    };
+    (@ [trust $($groups:ident)*] $head:tt $words:tt { $($list:ident,)* }) => {
+        section! { @ [$($groups)*] $head $words { $($list,)* set_real_ip_from, } }
+    };
+    (@ [requests $($groups:ident)*] $head:tt { $($word:ident,)* } { $($list:ident,)* }) => {
+        section! { @ [$($groups)*] $head {
+            $($word,)*
+            client_max_body_size, client_body_timeout, client_body_buffer_size, send_timeout,
+            proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
+            proxy_request_buffering, proxy_http_version, proxy_intercept_errors, recursive_error_pages, expires,
+            root, autoindex, autoindex_exact_size, autoindex_localtime, autoindex_format, default_type, etag,
+            if_modified_since, max_ranges, symlinks, open_file_cache, open_file_cache_valid, open_file_cache_min_uses,
+            open_file_cache_errors, gzip_static, brotli_static, zstd_static, log_not_found, absolute_redirect,
+            port_in_redirect, server_name_in_redirect, server_tokens,
+            gzip, gzip_min_length, gzip_comp_level, gzip_vary, gzip_http_version,
+            brotli, brotli_comp_level, brotli_min_length, zstd, zstd_comp_level, zstd_min_length,
+            satisfy, auth_basic, auth_basic_user_file,
+            limit_req_status, limit_req_dry_run, limit_req_log_level,
+            limit_conn_status, limit_conn_dry_run, limit_conn_log_level,
+        } {
+            $($list,)*
+            index, proxy_next_upstream, proxy_next_upstream_methods, proxy_set_header, proxy_hide_header, proxy_pass_header,
+            add_header, error_page, proxy_redirect, proxy_cookie_path, proxy_cookie_domain, proxy_cookie_flags,
+            gzip_types, gzip_proxied, brotli_types, zstd_types, access, limit_req, limit_conn, access_log,
+        } }
+    };
+    (@ [proxied $($groups:ident)*] $head:tt { $($word:ident,)* } { $($list:ident,)* }) => {
+        section! { @ [$($groups)*] $head {
+            $($word,)*
+            proxy_connect_timeout, proxy_next_upstream_tries, proxy_next_upstream_timeout,
+            proxy_ssl_verify, proxy_ssl_trusted_certificate, proxy_ssl_name, proxy_ssl_server_name,
+            proxy_ssl_certificate, proxy_ssl_certificate_key, proxy_ssl_ciphers, proxy_ssl_session_reuse, proxy_ssl_crl,
+            proxy_ssl_verify_depth,
+        } { $($list,)* proxy_ssl_protocols, } }
+    };
+    (@ [tls $($groups:ident)*] $head:tt { $($word:ident,)* } { $($list:ident,)* }) => {
+        section! { @ [$($groups)*] $head {
+            $($word,)*
+            ssl_ciphers, ssl_prefer_server_ciphers, ssl_session_timeout, ssl_session_tickets, ssl_handshake_timeout,
+            ssl_client_certificate, ssl_trusted_certificate, ssl_verify_client, ssl_crl, ssl_reject_handshake,
+            ssl_dhparam, ssl_session_cache, ssl_ecdh_curve, ssl_verify_depth, ssl_stapling, ssl_stapling_verify,
+            ssl_buffer_size, ssl_early_data, ssl_session_ticket_key, ssl_password_file,
+        } { $($list,)* ssl_certificate, ssl_certificate_key, ssl_protocols, } }
+    };
     (
-        $(#[$meta:meta])* $name:ident { $($(#[$own_meta:meta])* $own:ident: $type:ty,)* }
-        inherits { $($setting:ident,)* }
-        and lists { $($list:ident,)* }
+        @ []
+        { $(#[$meta:meta])* $name:ident { $($(#[$own_meta:meta])* $own:ident: $type:ty,)* } }
+        { $($setting:ident,)* } { $($list:ident,)* }
     ) => {
         $(#[$meta])*
         #[derive(Debug, Deserialize)]
@@ -41,7 +91,7 @@ macro_rules! section {
         pub struct $name {
             $($(#[$own_meta])* pub $own: $type,)*
             $(pub $setting: Setting,)*
-            $(pub $list: Option<Spanned<Many<Word>>>,)*
+            $(pub $list: Words,)*
         }
 
         impl $name {
@@ -55,6 +105,9 @@ macro_rules! section {
             }
         }
     };
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* } inherits $($groups:ident)*) => {
+        section! { @ [$($groups)*] { $(#[$meta])* $name { $($own)* } } {} {} }
+    };
 }
 
 section! {
@@ -66,7 +119,7 @@ section! {
         worker_connections: Setting,
         /// `"on"` or `"off"`.
         handover: Setting,
-        /// A path, or `"stderr"`.
+        /// A path and a level, or `"stderr"`.
         error_log: Setting,
         /// A path, or `"off"`.
         admin: Setting,
@@ -75,9 +128,20 @@ section! {
         /// A size, or `"off"`.
         splice_min: Setting,
         /// Addresses, and `valid=`.
-        resolver: Option<Spanned<Many<Word>>>,
+        resolver: Words,
         /// Paths and patterns, relative to this file.
-        include: Option<Spanned<Many<Word>>>,
+        include: Words,
+        /// `[types]`.
+        types: Option<Table>,
+        /// `[log_format]`.
+        log_format: Option<Table>,
+        /// nginx's `limit_req_zone`.
+        limit_req_zone: Words,
+        /// nginx's `limit_conn_zone`.
+        limit_conn_zone: Words,
+        /// `[map.NAME]`.
+        #[serde(default)]
+        map: Named<Map>,
         /// `[upstream.NAME]`.
         #[serde(default)]
         upstream: Named<Upstream>,
@@ -88,99 +152,68 @@ section! {
         #[serde(default)]
         tcp: Vec<Spanned<Tcp>>,
     }
-    inherits {
-        client_header_timeout, keepalive_timeout, keepalive_requests,
-        client_max_body_size, client_body_timeout, send_timeout,
-        proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
-        proxy_next_upstream_tries, proxy_next_upstream_timeout,
-        ssl_ciphers, ssl_prefer_server_ciphers, ssl_session_timeout, ssl_session_tickets, ssl_handshake_timeout,
-        ssl_client_certificate, ssl_trusted_certificate, ssl_verify_client, ssl_crl, ssl_reject_handshake,
-        ssl_dhparam, ssl_session_cache, ssl_ecdh_curve, ssl_verify_depth, ssl_stapling, ssl_stapling_verify,
-        ssl_buffer_size, ssl_early_data, ssl_session_ticket_key, ssl_password_file,
-        proxy_ssl_verify, proxy_ssl_trusted_certificate, proxy_ssl_name, proxy_ssl_server_name,
-        proxy_ssl_certificate, proxy_ssl_certificate_key, proxy_ssl_ciphers, proxy_ssl_session_reuse, proxy_ssl_crl,
-        proxy_ssl_verify_depth,
-        http2,
-    }
-    and lists {
-        proxy_next_upstream, proxy_next_upstream_methods, set_real_ip_from,
-        ssl_certificate, ssl_certificate_key, ssl_protocols,
-        proxy_ssl_protocols,
-        proxy_set_header,
-    }
+    inherits clients trust requests proxied tls
 }
 
 section! {
     /// `[[server]]`.
     Server {
         /// nginx's `listen`, one or several.
-        listen: Option<Spanned<Many<Word>>>,
+        listen: Words,
         /// Host names.
-        server_name: Option<Spanned<Many<Word>>>,
+        server_name: Words,
         /// A duration and words, or the whole value.
         hsts: Setting,
         /// A path.
         acme_webroot: Setting,
+        /// Statements of nginx's rewrite module.
+        rewrite: Words,
         /// A status, a text or a URL.
         #[serde(rename = "return")]
         returns: Setting,
+        /// Paths, and a last word.
+        try_files: Words,
+        /// `[server.types]`.
+        types: Option<Table>,
         /// `[server.location."/prefix"]`.
         #[serde(default)]
         location: Named<Location>,
     }
-    inherits {
-        client_header_timeout, keepalive_timeout, keepalive_requests,
-        client_max_body_size, client_body_timeout, send_timeout,
-        proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
-        proxy_next_upstream_tries, proxy_next_upstream_timeout,
-        ssl_ciphers, ssl_prefer_server_ciphers, ssl_session_timeout, ssl_session_tickets, ssl_handshake_timeout,
-        ssl_client_certificate, ssl_trusted_certificate, ssl_verify_client, ssl_crl, ssl_reject_handshake,
-        ssl_dhparam, ssl_session_cache, ssl_ecdh_curve, ssl_verify_depth, ssl_stapling, ssl_stapling_verify,
-        ssl_buffer_size, ssl_early_data, ssl_session_ticket_key, ssl_password_file,
-        proxy_ssl_verify, proxy_ssl_trusted_certificate, proxy_ssl_name, proxy_ssl_server_name,
-        proxy_ssl_certificate, proxy_ssl_certificate_key, proxy_ssl_ciphers, proxy_ssl_session_reuse, proxy_ssl_crl,
-        proxy_ssl_verify_depth,
-        http2,
-    }
-    and lists {
-        proxy_next_upstream, proxy_next_upstream_methods, set_real_ip_from,
-        ssl_certificate, ssl_certificate_key, ssl_protocols,
-        proxy_ssl_protocols,
-        proxy_set_header,
-    }
+    inherits clients trust requests proxied tls
 }
 
 section! {
     /// `[server.location."/prefix"]`.
     Location {
-        /// `http://` or `https://`, and a group or an address.
+        /// `http://` or `https://`, a group or an address, and a URI perhaps.
         proxy_pass: Setting,
+        /// As in a server.
+        rewrite: Words,
         /// As in a server.
         #[serde(rename = "return")]
         returns: Setting,
+        /// As in a server.
+        try_files: Words,
+        /// A path.
+        alias: Setting,
+        /// `"on"` or `"off"`.
+        internal: Setting,
+        /// `[server.location."/prefix".types]`.
+        types: Option<Table>,
+        /// `[server.location."/prefix".location."/prefix/within"]`.
+        #[serde(default)]
+        location: Named<Location>,
     }
-    inherits {
-        client_max_body_size, client_body_timeout, send_timeout,
-        proxy_connect_timeout, proxy_first_byte_timeout, proxy_read_timeout, proxy_send_timeout, proxy_tunnel_timeout,
-        proxy_next_upstream_tries, proxy_next_upstream_timeout,
-        proxy_ssl_verify, proxy_ssl_trusted_certificate, proxy_ssl_name, proxy_ssl_server_name,
-        proxy_ssl_certificate, proxy_ssl_certificate_key, proxy_ssl_ciphers, proxy_ssl_session_reuse, proxy_ssl_crl,
-        proxy_ssl_verify_depth,
-    }
-    and lists {
-        proxy_next_upstream, proxy_next_upstream_methods,
-        proxy_ssl_protocols,
-        proxy_set_header,
-    }
+    inherits requests proxied
 }
 
 section! {
     /// `[[tcp]]`.
     Tcp {
         /// nginx's `listen`, one or several.
-        listen: Option<Spanned<Many<Word>>>,
+        listen: Words,
         /// Names in the client's handshake.
-        server_name: Option<Spanned<Many<Word>>>,
+        server_name: Words,
         /// A group or an address.
         proxy_pass: Setting,
         /// `"on"` or `"off"`.
@@ -192,27 +225,27 @@ section! {
         /// A duration.
         preread_timeout: Setting,
         /// Names of protocols.
-        ssl_alpn: Option<Spanned<Many<Word>>>,
+        ssl_alpn: Words,
         /// A duration, or `"off"`.
         proxy_timeout: Setting,
         /// `"on"` or `"off"`.
         proxy_next_upstream: Setting,
     }
-    inherits {
-        proxy_connect_timeout, proxy_next_upstream_tries, proxy_next_upstream_timeout,
-        ssl_ciphers, ssl_prefer_server_ciphers, ssl_session_timeout, ssl_session_tickets, ssl_handshake_timeout,
-        ssl_client_certificate, ssl_trusted_certificate, ssl_verify_client, ssl_crl, ssl_reject_handshake,
-        ssl_dhparam, ssl_session_cache, ssl_ecdh_curve, ssl_verify_depth, ssl_stapling, ssl_stapling_verify,
-        ssl_buffer_size, ssl_early_data, ssl_session_ticket_key, ssl_password_file,
-        proxy_ssl_verify, proxy_ssl_trusted_certificate, proxy_ssl_name, proxy_ssl_server_name,
-        proxy_ssl_certificate, proxy_ssl_certificate_key, proxy_ssl_ciphers, proxy_ssl_session_reuse, proxy_ssl_crl,
-        proxy_ssl_verify_depth,
-    }
-    and lists {
-        set_real_ip_from,
-        ssl_certificate, ssl_certificate_key, ssl_protocols,
-        proxy_ssl_protocols,
-    }
+    inherits trust proxied tls
+}
+
+/// `[map.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    /// What is looked up.
+    pub source: Setting,
+    /// For all else.
+    pub default: Setting,
+    /// `"on"` or `"off"`.
+    pub hostnames: Setting,
+    /// `[map.NAME.values]`.
+    pub values: Option<Table>,
 }
 
 /// `[upstream.NAME]`.
@@ -273,7 +306,7 @@ pub struct HealthCheck {
     /// The Host field.
     pub host: Setting,
     /// Statuses and ranges of them.
-    pub status: Option<Spanned<Many<Word>>>,
+    pub status: Words,
     /// A text.
     pub body: Setting,
     /// A name.

@@ -1,7 +1,8 @@
 //! `proxy_set_header`: fields of requests to backends.
 
 use crate::config::report::{Place, Report};
-use crate::config::template::{Part, Template};
+use crate::config::rules::words::unquoted;
+use crate::config::template::{Known, Part, Template};
 
 /// Fields of one connection, or of a message's framing: each side has its own.
 const OF_CONNECTIONS: [&str; 8] = [
@@ -23,12 +24,17 @@ const ANYWAY: [(&str, &[&str]); 4] = [
     ("x-forwarded-proto", &["$scheme"]),
 ];
 
+/// A character that cannot stand in the name of a field.
+pub fn strange_in_name(name: &str) -> Option<char> {
+    name.chars().find(|c| !c.is_ascii_alphanumeric() && !"!#$%&'*+-.^_`|~".contains(*c))
+}
+
 /// The fields of one level, and what is wrong or strange about them.
-pub fn fields(values: &[(&str, Place)]) -> (Vec<(String, Template)>, Vec<Report>) {
+pub fn fields(values: &[(&str, Place)], known: &Known) -> (Vec<(String, Template)>, Vec<Report>) {
     let (mut fields, mut reports) = (Vec::new(), Vec::new());
     let mut named: Vec<String> = Vec::new();
     for (text, place) in values {
-        match field(text) {
+        match field(text, known) {
             Ok(Field::Sent(name, _) | Field::Anyway(name)) if named.contains(&name.to_ascii_lowercase()) => {
                 reports.push(Report::error(place.clone(), format!("`{name}` stands here twice")));
             }
@@ -52,24 +58,23 @@ enum Field {
 }
 
 /// `X-Tenant $http_x_tenant`: a name, blanks, and the value, which nginx's files have in quotes if there are blanks in it.
-fn field(text: &str) -> Result<Field, String> {
+fn field(text: &str, known: &Known) -> Result<Field, String> {
     let text = text.trim().trim_end_matches(';').trim_end();
     let (name, value) = text.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((text, ""));
     let value = value.trim();
-    let unquoted = ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
     if name.is_empty() {
         return Err("write a name and a value, such as \"X-Tenant $http_x_tenant\"".to_string());
     }
     if let Some(bare) = name.strip_suffix(':') {
         return Err(format!("no colon between name and value; write \"{bare} {value}\""));
     }
-    if let Some(strange) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"!#$%&'*+-.^_`|~".contains(*c)) {
+    if let Some(strange) = strange_in_name(name) {
         return Err(format!("`{strange}` cannot stand in the name of a field"));
     }
-    if unquoted.is_none() && value.is_empty() && text == name {
+    if value.is_empty() {
         return Err(format!("`{name}` has no value; write \"{name} ''\" to leave the field out"));
     }
-    let value = unquoted.unwrap_or(value);
+    let value = &*unquoted(value);
     let lower = name.to_ascii_lowercase();
     match &*lower {
         "connection" | "upgrade" => {
@@ -86,7 +91,7 @@ fn field(text: &str) -> Result<Field, String> {
     if ANYWAY.iter().any(|(known, values)| *known == lower && values.contains(&value)) {
         return Ok(Field::Anyway(name.to_string()));
     }
-    let template = Template::parse(value)?;
+    let template = Template::parse(value, known)?;
     match template.parts().iter().any(|part| matches!(part, Part::Text(text) if text.contains(char::is_control))) {
         true => Err("control characters cannot stand in a field".to_string()),
         false => Ok(Field::Sent(name.to_string(), template)),
@@ -99,7 +104,7 @@ mod tests {
 
     fn said(texts: &[&str]) -> (Vec<String>, usize, usize) {
         let values: Vec<(&str, Place)> = texts.iter().map(|text| (*text, Place::file(0))).collect();
-        let (fields, reports) = fields(&values);
+        let (fields, reports) = fields(&values, &Known::default());
         let fields = fields.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let warnings = reports.iter().filter(|report| report.is_warning()).count();
         (fields, warnings, reports.len() - warnings)
@@ -115,6 +120,9 @@ mod tests {
             ("X-A \"\"", Some("X-A=")),
             ("Accept-Encoding ''", Some("Accept-Encoding=")),
             ("X-A \"", Some("X-A=\"")),
+            (r#"X-A "it's \"q\"""#, Some("X-A=it's \"q\"")),
+            (r#"X-A '"a" b'"#, Some("X-A=\"a\" b")),
+            (r#"X-A "a" b"#, Some("X-A=\"a\" b")),
             ("Host $host", Some("Host=$host")),
             ("Host app.internal", Some("Host=app.internal")),
             ("X-Forwarded-For $remote_addr", Some("X-Forwarded-For=$remote_addr")),

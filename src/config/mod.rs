@@ -1,7 +1,9 @@
 //! From TOML text to a checked [`plan::Plan`]: `include` reads, `slips` and `file` give the text its form, `build` its meaning.
 //! With any error anywhere there is no plan.
 
+pub mod expires;
 pub mod names;
+pub mod pattern;
 pub mod plan;
 pub mod template;
 
@@ -16,6 +18,7 @@ mod report;
 mod resolve;
 mod retry;
 mod returns;
+mod rules;
 mod settings;
 mod slips;
 mod value;

@@ -3,16 +3,21 @@
 //! Indices instead of references: a `Server` names its upstream by position, so a plan is plain data behind one `Arc`.
 
 use crate::config::names::Names;
-use crate::config::template::Template;
-use crate::proto::reason::Reason;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+mod access;
+mod files;
+mod http;
+mod logs;
 mod ssl;
 mod upstream;
 
+pub use access::*;
+pub use files::*;
+pub use http::*;
+pub use logs::*;
 pub use ssl::*;
 pub use upstream::*;
 
@@ -36,6 +41,8 @@ pub struct Plan {
     pub handover: bool,
     /// Where log lines go; `None`: standard error.
     pub error_log: Option<PathBuf>,
+    /// Lines that matter less are not written.
+    pub error_log_level: LogLevel,
     /// The admin socket; `None`: no admin socket.
     pub admin: Option<PathBuf>,
     /// From SIGTERM to the end.
@@ -50,6 +57,14 @@ pub struct Plan {
     pub servers: Vec<Server>,
     /// All `[[tcp]]` sections, in file order.
     pub tcps: Vec<Tcp>,
+    /// nginx's `map`s.
+    pub maps: Vec<Map>,
+    /// nginx's `limit_req_zone`s.
+    pub limit_req_zones: Vec<LimitReqZone>,
+    /// nginx's `limit_conn_zone`s.
+    pub limit_conn_zones: Vec<LimitConnZone>,
+    /// Files that exchanges are written down in.
+    pub access_logs: Vec<PathBuf>,
     /// What locations and tcp sections ask of backends that speak TLS; equal ones are one.
     pub proxy_ssls: Vec<ProxySsl>,
     /// Named groups first, then one for each address that a `proxy_pass` names directly.
@@ -119,103 +134,6 @@ pub enum ProxyProtocol {
     V2,
 }
 
-/// One virtual server.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Lower case, without port; may be empty.
-    pub names: Vec<String>,
-    /// What is offered on listeners with `ssl`.
-    pub ssl: Option<Ssl>,
-    /// The value of Strict-Transport-Security, sent on connections with TLS.
-    pub hsts: Option<String>,
-    /// Where an ACME client puts its answers: GET /.well-known/acme-challenge/TOKEN is answered from the file of that path
-    /// beneath this folder, before anything else.
-    pub acme_webroot: Option<PathBuf>,
-    /// What every request gets that `acme_webroot` does not answer.
-    pub returns: Option<Return>,
-    /// Longest prefix first, so that the first match is the best.
-    pub locations: Vec<Location>,
-    /// From the first byte of a request to the end of its head.
-    pub client_header_timeout: Duration,
-    /// An idle client connection; zero closes after each answer.
-    pub keepalive_timeout: Duration,
-    /// Requests on one client connection.
-    pub keepalive_requests: u32,
-    /// Peers whose X-Forwarded-For is believed (nginx's `set_real_ip_from`).
-    pub real_ip_from: Vec<ipnet::IpNet>,
-}
-
-/// What happens to requests under one prefix.
-#[derive(Debug, Clone)]
-pub struct Location {
-    /// Starts with `/`.
-    pub prefix: String,
-    /// What they get.
-    pub action: Action,
-    /// Fields of requests to backends (`proxy_set_header`): name and value, which takes the place of what else would be sent; with
-    /// an empty value the field is left out.
-    pub set_headers: Arc<Vec<(String, Template)>>,
-    /// Bytes; `None`: unlimited (`client_max_body_size = 0`).
-    pub client_max_body_size: Option<u64>,
-    /// Between two reads of a request body.
-    pub client_body_timeout: Duration,
-    /// Between two successful writes to the client.
-    pub send_timeout: Duration,
-    /// Connecting to one server.
-    pub proxy_connect_timeout: Duration,
-    /// Request sent to first byte of the answer.
-    pub proxy_first_byte_timeout: Duration,
-    /// Between two reads of the answer.
-    pub proxy_read_timeout: Duration,
-    /// Between two successful writes to the server.
-    pub proxy_send_timeout: Duration,
-    /// A tunnel (WebSocket) with no byte either way.
-    pub tunnel_timeout: Duration,
-    /// When a request goes on to the next server. Behind an `Arc`: most locations share it.
-    pub retry: Arc<Retry>,
-}
-
-/// What requests of a location get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// A server's answer.
-    Proxy {
-        /// Index into `Plan::upstreams`.
-        upstream: usize,
-        /// By TLS: index into `Plan::proxy_ssls`.
-        ssl: Option<usize>,
-    },
-    /// An answer of our own.
-    Return(Return),
-}
-
-impl Action {
-    /// The group that is asked.
-    pub fn upstream(&self) -> Option<usize> {
-        match self {
-            Action::Proxy { upstream, .. } => Some(*upstream),
-            Action::Return(_) => None,
-        }
-    }
-
-    /// What is asked of its servers by TLS: index into `Plan::proxy_ssls`.
-    pub fn ssl(&self) -> Option<usize> {
-        match self {
-            Action::Proxy { ssl, .. } => *ssl,
-            Action::Return(_) => None,
-        }
-    }
-}
-
-/// nginx's `return`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Return {
-    /// 200 to 599; 444: the connection is closed without a word.
-    pub status: u16,
-    /// Of a redirect (301, 302, 303, 307, 308) the URL, of others the body.
-    pub text: Option<Template>,
-}
-
 impl Plan {
     /// The server for `host` (lower case, no port) on an HTTP listener.
     pub fn server_for(&self, listener: usize, host: &str) -> &Server {
@@ -232,12 +150,5 @@ impl Plan {
         match &self.listeners[listener].service {
             Service::Http(names) | Service::Tcp(names) => names,
         }
-    }
-}
-
-impl Server {
-    /// The location for a normalised path, or the reason to answer with.
-    pub fn location_for(&self, path: &str) -> Result<&Location, Reason> {
-        self.locations.iter().find(|l| path.starts_with(&l.prefix)).ok_or(Reason::NoLocation)
     }
 }

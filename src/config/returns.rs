@@ -1,8 +1,9 @@
 //! `return` and `hsts`: answers, and what is said in all of them.
 
 use crate::config::plan::Return;
+use crate::config::rules::words::unquoted;
 use crate::config::settings::ssl::seconds;
-use crate::config::template::{Part, Template};
+use crate::config::template::{Known, Part, Template};
 use crate::config::value::{count, is_number};
 use crate::limits;
 
@@ -10,7 +11,7 @@ use crate::limits;
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
 /// nginx's `return`: `301 https://$host$request_uri`, `404`, `200 text`, or a URL alone, which is 302.
-pub fn returns(text: &str) -> Result<Return, String> {
+pub fn returns(text: &str, known: &Known) -> Result<Return, String> {
     let text = text.trim().trim_end_matches(';').trim_end();
     let (first, rest) = text.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((text, ""));
     let (status, rest) = match is_number(first) {
@@ -21,10 +22,13 @@ pub fn returns(text: &str) -> Result<Return, String> {
             return Err(format!("write a status, and a text or a URL if there is one, {example}"));
         }
     };
+    answer(status, &unquoted(rest), known)
+}
+
+/// The same by its words; an empty text is none.
+pub fn answer(status: &str, rest: &str, known: &Known) -> Result<Return, String> {
     let status = count(status, 200, 599)? as u16;
-    let unquoted = ['"', '\''].into_iter().find_map(|quote| rest.strip_prefix(quote)?.strip_suffix(quote));
-    let rest = unquoted.unwrap_or(rest);
-    let parsed = Template::parse(rest)?;
+    let parsed = Template::parse(rest, known)?;
     let redirect = REDIRECTS.contains(&status);
     match (redirect, rest.is_empty()) {
         (true, true) => Err(format!("where to? write \"{status} https://$host$request_uri\"")),
@@ -104,9 +108,13 @@ mod tests {
             ("200 'hello, world'", 200, Some("hello, world")),
             ("200 \"hello, $host\";", 200, Some("hello, $host")),
             ("200 ''", 200, None),
+            (r#"200 "it's \"q\"""#, 200, Some("it's \"q\"")),
+            (r"200 'it\'s\n'", 200, Some("it's\n")),
+            (r"200 'it's'", 200, Some("it's")),
+            (r"200 a\b", 200, Some(r"a\b")),
             ("503 two words\nand a line", 503, Some("two words\nand a line")),
         ] {
-            let text = returns(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let text = returns(text, &Known::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!((text.status, text.text.map(|text| text.to_string()).as_deref()), (status, said));
         }
         for (text, hint) in [
@@ -126,7 +134,7 @@ mod tests {
             ("200 $nope", "unknown variable `$nope`"),
             ("301 https://${host", "`}`"),
         ] {
-            let error = returns(text).expect_err(text);
+            let error = returns(text, &Known::default()).expect_err(text);
             assert!(error.contains(hint), "{text}: {error}");
         }
     }

@@ -1,8 +1,11 @@
 //! What can be asked on the admin socket: reading the status, and changing what runs.
 
+use super::explain;
+use super::logs::Logs;
 use super::steering::{Order, Steering, weight};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 /// A question.
@@ -35,7 +38,8 @@ impl Answer {
     }
 }
 
-const PLACES: &str = "There is only GET /status, and POST /reload, /drain, /undrain and /weight here.\n";
+const PLACES: &str =
+    "There is only GET /status and /explain, and POST /reload, /reopen, /drain, /undrain and /weight here.\n";
 
 /// Who answers.
 pub struct Desk<S: Fn() -> String> {
@@ -43,6 +47,8 @@ pub struct Desk<S: Fn() -> String> {
     pub status: S,
     /// Changes what runs.
     pub steering: Rc<Steering>,
+    /// Opens logs again.
+    pub logs: Rc<Logs>,
 }
 
 impl<S: Fn() -> String> Desk<S> {
@@ -52,13 +58,23 @@ impl<S: Fn() -> String> Desk<S> {
         let is_get = matches!(&**method, "GET" | "HEAD");
         match (&**path, &**method) {
             ("/status", _) if is_get => Answer { json: true, ..Answer::text(200, (self.status)()) },
-            ("/status", _) => Answer { allow: "GET, HEAD", ..Answer::text(405, "This can only be read: GET.\n") },
-            ("/reload" | "/drain" | "/undrain" | "/weight", "POST") => self.change(path, query).await,
-            ("/reload" | "/drain" | "/undrain" | "/weight", _) => {
+            ("/explain", _) if is_get => match self.explain(query) {
+                Ok(said) => Answer::text(200, said),
+                Err(said) => Answer::text(422, format!("{said}\n")),
+            },
+            ("/status" | "/explain", _) => {
+                Answer { allow: "GET, HEAD", ..Answer::text(405, "This can only be read: GET.\n") }
+            }
+            ("/reload" | "/reopen" | "/drain" | "/undrain" | "/weight", "POST") => self.change(path, query).await,
+            ("/reload" | "/reopen" | "/drain" | "/undrain" | "/weight", _) => {
                 Answer { allow: "POST", ..Answer::text(405, "This changes something: POST.\n") }
             }
             _ => Answer::text(404, PLACES),
         }
+    }
+
+    fn explain(&self, query: &str) -> Result<String, String> {
+        explain::explain(&self.steering.site(), &question(query)?)
     }
 
     async fn change(&self, path: &str, query: &str) -> Answer {
@@ -68,6 +84,11 @@ impl<S: Fn() -> String> Desk<S> {
                 let steering = self.steering.clone();
                 let reloading = tokio_uring::spawn(async move { steering.reload().await });
                 reloading.await.unwrap_or_else(|error| Err(format!("the reload made a mistake: {error}")))
+            }
+            "/reopen" => {
+                let logs = self.logs.clone();
+                let reopening = tokio_uring::spawn(async move { logs.reopen().await });
+                reopening.await.unwrap_or_else(|error| Err(format!("reopening made a mistake: {error}")))
             }
             _ => {
                 order(path, query).and_then(|(upstream, server, order)| self.steering.order(&upstream, &server, order))
@@ -95,6 +116,41 @@ fn order(path: &str, query: &str) -> Result<(String, String, Order), String> {
         _ => Order::Weight(weight(&take("weight")?)?),
     };
     Ok((upstream, server, order))
+}
+
+/// What `/explain` is asked about: `method=`, `url=`, `from=`, and `header=` for each field.
+fn question(query: &str) -> Result<explain::Question, String> {
+    let mut question = explain::Question {
+        method: "GET".to_owned(),
+        url: String::new(),
+        headers: Vec::new(),
+        from: Ipv4Addr::LOCALHOST.into(),
+    };
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').ok_or_else(|| format!("`{pair}` has no `=`"))?;
+        let value = decoded(value)?.into_owned();
+        match name {
+            "method" => question.method = value,
+            "url" => question.url = value,
+            "header" => question.headers.push(value),
+            "from" => question.from = value.parse().map_err(|_| format!("`{value}` is not an IP address"))?,
+            _ => return Err(format!("`{name}` is not known")),
+        }
+    }
+    match question.url.is_empty() {
+        true => Err("`url=` is missing in the query".to_owned()),
+        false => Ok(question),
+    }
+}
+
+/// The other direction of [`question`].
+pub fn asked(question: &explain::Question) -> String {
+    let explain::Question { method, url, headers, from } = question;
+    let from = from.to_string();
+    let fixed = [("method", method), ("url", url), ("from", &from)];
+    let fields = headers.iter().map(|header| ("header", header));
+    let pairs = fixed.into_iter().chain(fields).map(|(name, value)| format!("{name}={}", encoded(value)));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// `%2F` is a slash.
@@ -155,6 +211,20 @@ mod tests {
         for (path, query, part) in bad {
             let error = order(path, query).expect_err(query);
             assert!(error.contains(part), "{query}: {error}");
+        }
+    }
+
+    #[test]
+    fn questions_come_through_the_query() {
+        let asked_for = explain::Question {
+            method: "POST".to_owned(),
+            url: "https://a.example/x?y=1&z#f".to_owned(),
+            headers: vec!["X-A: b & c".to_owned(), "X-B: d".to_owned()],
+            from: "2001:db8::1".parse().unwrap(),
+        };
+        assert_eq!(question(&asked(&asked_for)), Ok(asked_for));
+        for (query, part) in [("", "`url=`"), ("url", "no `=`"), ("url=a&from=b", "IP address"), ("url=a&x=1", "`x`")] {
+            assert!(question(query).unwrap_err().contains(part), "{query}");
         }
     }
 

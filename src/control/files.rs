@@ -1,6 +1,6 @@
 //! Open files: the limit, and how many a plan takes.
 
-use crate::config::plan::Plan;
+use crate::config::plan::{Action, FileCache, Plan};
 use crate::limits;
 use crate::worker;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -38,11 +38,34 @@ pub fn needed(plan: &Plan, open: u64) -> Needed {
     let per_worker = limits::WORKER_DESCRIPTORS + plan.listeners.len() as u64;
     let named = plan.upstreams.iter().flat_map(|upstream| &upstream.peers).any(|peer| peer.host.is_some());
     let lookups = if named { limits::DNS_LOOKUPS_MAX as u64 * limits::DNS_LOOKUP_DESCRIPTORS } else { 0 };
-    let to_start = open + limits::CONTROL_DESCRIPTORS + lookups + workers * per_worker + limits::SPARE_DESCRIPTORS;
-    // Each client connection may have one to a server, and idle ones wait in the pools beside them.
-    let busy = workers * (2 * u64::from(plan.worker_connections) + 2 * u64::from(limits::PIPES_MAX));
+    // Each is there twice while it is opened again.
+    let logs = 2 * plan.access_logs.len() as u64;
+    let control = limits::CONTROL_DESCRIPTORS + lookups + logs;
+    let to_start = open + control + workers * per_worker + limits::SPARE_DESCRIPTORS;
+    // Each client connection may have one to a server, and a body in a file; idle ones wait in the pools beside them.
+    let holds = plan.servers.iter().flat_map(|server| &server.locations).any(|location| location.request_buffering);
+    let each = 2 + u64::from(holds);
+    let busy = workers * (each * u64::from(plan.worker_connections) + 2 * u64::from(limits::PIPES_MAX));
     let pools = plan.upstreams.iter().map(|upstream| u64::from(upstream.keepalive) * upstream.peers.len() as u64);
-    Needed { to_start, at_most: to_start + busy + pools.sum::<u64>() + limits::CHECKS_AT_ONCE as u64 }
+    let files = workers * files_kept(plan);
+    Needed { to_start, at_most: to_start + busy + pools.sum::<u64>() + files + limits::CHECKS_AT_ONCE as u64 }
+}
+
+/// Files and directories that one worker keeps open.
+fn files_kept(plan: &Plan) -> u64 {
+    let locations = || plan.servers.iter().flat_map(|server| &server.locations);
+    if !locations().any(|location| location.action == Action::Files) {
+        return 0;
+    }
+    let mut caches: Vec<&FileCache> = Vec::new();
+    for cache in locations().filter_map(|location| location.files.cache.as_ref()) {
+        if !caches.contains(&cache) {
+            caches.push(cache);
+        }
+    }
+    let kept =
+        caches.iter().take(limits::FILE_CACHES_MAX).map(|cache| (cache.max as usize).min(limits::FILES_KEPT_MAX));
+    (limits::BASES_MAX + kept.sum::<usize>()) as u64
 }
 
 #[cfg(test)]
@@ -59,6 +82,10 @@ mod tests {
         plan.upstreams[0].peers[0].host = Some(crate::config::plan::Host { name: "a.test".to_string(), port: 1 });
         let lookups = limits::DNS_LOOKUPS_MAX as u64 * limits::DNS_LOOKUP_DESCRIPTORS;
         assert_eq!(needed(&plan, 3).to_start, start + lookups);
+        let text = "workers = 2\nopen_file_cache = \"max=100 inactive=20s\"\n[[server]]\nlisten = \"127.0.0.1:3\"\n\
+                    [server.location.\"/\"]\nroot = \"/srv\"\n[server.location.\"/a/\"]\nroot = \"/srv\"\n";
+        let plan = crate::config::load_str("test", text).expect("a good configuration").plan;
+        assert_eq!(files_kept(&plan), 100 + limits::BASES_MAX as u64);
     }
 
     #[test]

@@ -8,8 +8,10 @@ pub mod admin;
 pub mod certificates;
 pub mod desk;
 pub mod dns;
+pub mod explain;
 pub mod files;
 mod keeper;
+pub mod logs;
 pub mod probe;
 pub mod prober;
 mod reload;
@@ -19,12 +21,14 @@ pub mod steering;
 
 use crate::config::plan::{Address, Plan};
 use crate::limits::CONTROL_RING_ENTRIES;
+use crate::log::access::{self, AccessWriters};
 use crate::log::{self, Level, LogReceiver, LogSender};
 use crate::tls::{Store, Terms};
 use crate::worker::{self, StartError, Workers};
 use admin::{AdminSocket, SocketFile};
 use desk::Desk;
 use keeper::Keeper;
+use logs::Logs;
 use signals::{Asked, Signals};
 use status::{Process, State};
 use std::cell::Cell;
@@ -82,7 +86,8 @@ where
 {
     let (log, lines) = log::channel(least);
     let store = Arc::new(Store::default());
-    let (target, admin, workers, runtime) = match start(&plan, &store, &log) {
+    let access_logs = Rc::new(AccessWriters::new(log.clone()));
+    let (target, admin, workers, runtime) = match start(&plan, &store, &access_logs, &log) {
         Ok(started) => started,
         Err(error) => {
             lines.drain_to(&mut std::io::stderr());
@@ -92,9 +97,16 @@ where
     runtime.block_on(async move {
         let admin_file = admin.as_ref().map(AdminSocket::file);
         let workers = Rc::new(workers);
-        let steering = Rc::new(Steering::new(workers.clone(), file, store.clone(), log.clone()));
+        let logs = Rc::new(Logs {
+            log: log.clone(),
+            error_log: plan.error_log.clone(),
+            successor: Rc::default(),
+            writers: access_logs.clone(),
+            workers: workers.clone(),
+        });
+        let steering = Rc::new(Steering::new(workers.clone(), file, store.clone(), access_logs, log.clone()));
         let draining = Rc::new(Cell::new(false));
-        let control = Control { log, workers: workers.clone(), steering, draining, store };
+        let control = Control { log, workers: workers.clone(), steering, draining, store, logs: logs.clone() };
         // A task of its own, so that a panic in it comes back as a value and still ends the process in good order.
         let log = control.log.clone();
         let ready = ready(&control, lines, target, admin).map(|signals| (signals, on_ready(&control.workers)));
@@ -112,25 +124,32 @@ where
         };
         // Here, and not in the task, is the last hold on the workers: dropping them would wait for their threads.
         let _workers = workers;
-        leave(code, &log, admin_file).await
+        leave(code, &logs, admin_file).await
     })
 }
 
 type Started = (std::fs::File, Option<AdminSocket>, Workers, tokio_uring::Runtime);
 
 /// Everything that may fail before the first connection.
-fn start(plan: &Arc<Plan>, store: &Arc<Store>, log: &LogSender) -> Result<Started, NotStarted> {
+fn start(
+    plan: &Arc<Plan>,
+    store: &Arc<Store>,
+    access_logs: &AccessWriters,
+    log: &LogSender,
+) -> Result<Started, NotStarted> {
     // Asked first: the libraries of the control plane panic when descriptors run out while they start.
     let needed = files::needed(plan, files::open_now()).to_start;
     if let Some(limit) = files::raise_limit().filter(|&limit| limit < needed) {
         return Err(NotStarted::Files { limit, needed });
     }
     let target = log::open(plan.error_log.as_deref())?;
+    let opened = access::open_all(access_logs.missing(&plan.access_logs))?;
+    let access_logs = access_logs.files(&plan.access_logs, opened);
     let admin = plan.admin.as_deref().map(AdminSocket::bind).transpose()?;
     let plan = look_up(plan)?;
     let (terms, warnings) = Terms::load(&plan, store, None).map_err(|errors| errors.join("\n"))?;
     warnings.into_iter().for_each(|warning| log.warn(warning));
-    let workers = worker::start(plan, Arc::new(terms), log.clone())?;
+    let workers = worker::start(plan, Arc::new(terms), access_logs, log.clone())?;
     let runtime = tokio_uring::Runtime::new(tokio_uring::builder().entries(CONTROL_RING_ENTRIES));
     let runtime = runtime.map_err(NotStarted::Ring)?;
     Ok((target, admin, workers, runtime))
@@ -158,12 +177,17 @@ fn ready(
     target: std::fs::File,
     admin: Option<AdminSocket>,
 ) -> Result<Signals, String> {
-    tokio_uring::spawn(lines.write_to(target));
+    tokio_uring::spawn(lines.write_to_last(target, control.logs.successor.clone()));
+    control.logs.writers.begin();
     let keeper = Keeper::start(&control.steering, control.log.clone());
     tokio_uring::spawn(certificates::watch(control.store.clone(), control.log.clone()));
     let signals = Signals::new().map_err(|error| format!("signals cannot be received: {error}"))?;
     if let Some(admin) = admin {
-        let desk = Rc::new(Desk { status: control.status(keeper), steering: control.steering.clone() });
+        let desk = Rc::new(Desk {
+            status: control.status(keeper),
+            steering: control.steering.clone(),
+            logs: control.logs.clone(),
+        });
         let answering = move |question| {
             let desk = desk.clone();
             async move { desk.answer(question).await }
@@ -183,11 +207,11 @@ fn ready(
 }
 
 /// Ends the process. Nothing is dropped: see the head of this file.
-async fn leave(code: i32, log: &LogSender, admin: Option<SocketFile>) -> ! {
+async fn leave(code: i32, logs: &Logs, admin: Option<SocketFile>) -> ! {
     if let Some(file) = admin {
         file.remove();
     }
-    log.flush().await;
+    logs.finish().await;
     std::process::exit(code)
 }
 
@@ -198,18 +222,20 @@ struct Control {
     draining: Rc<Cell<bool>>,
     /// The certificates that are served.
     store: Arc<Store>,
+    logs: Rc<Logs>,
 }
 
 impl Control {
     /// What makes the body of `GET /status`.
     fn status(&self, keeper: Rc<Keeper>) -> impl Fn() -> String + 'static {
         let (log, draining) = (self.log.clone(), self.draining.clone());
-        let (workers, store) = (self.workers.clone(), self.store.clone());
+        let (workers, store, writers) = (self.workers.clone(), self.store.clone(), self.logs.writers.clone());
         move || {
             let process = Process {
                 state: if draining.get() { State::Draining } else { State::Running },
                 workers_running: workers.running(),
                 log_lines_dropped: log.dropped(),
+                access_log_lines_dropped: writers.dropped(),
                 now: SystemTime::now(),
                 now_ms: now_ms(),
             };
@@ -244,12 +270,16 @@ impl Control {
                         // Whether it went well is in the log.
                         tokio_uring::spawn(async move { drop(steering.reload().await) });
                     }
-                    Asked::Ignore(signal) => {
-                        self.log.info(format!("{signal} is ignored: re-opening logs is not built yet"));
+                    Asked::Reopen => {
+                        let logs = self.logs.clone();
+                        // Whether it went well is in the log.
+                        tokio_uring::spawn(async move { drop(logs.reopen().await) });
                     }
+                    Asked::Ignore(signal) => self.log.info(format!("{signal} is ignored: it has no meaning here")),
                 },
                 () = tokio::time::sleep(WATCH) => {}
             }
+            self.logs.writers.tell();
             let now_running = self.workers.running();
             if now_running < running {
                 self.log.error(format!("{} of {total} workers ended by themselves", total - now_running));

@@ -10,7 +10,9 @@ pub enum Asked {
     End(&'static str),
     /// SIGHUP: load the file again.
     Reload,
-    /// SIGUSR1 or SIGUSR2: nothing yet, but they must not kill the process either.
+    /// SIGUSR1: open the logs again.
+    Reopen,
+    /// SIGUSR2: nothing, but it must not kill the process either.
     Ignore(&'static str),
 }
 
@@ -44,7 +46,7 @@ impl Signals {
             _ = self.terminate.recv() => Asked::End("SIGTERM"),
             _ = self.interrupt.recv() => Asked::End("SIGINT"),
             _ = self.hangup.recv() => Asked::Reload,
-            _ = self.user1.recv() => Asked::Ignore("SIGUSR1"),
+            _ = self.user1.recv() => Asked::Reopen,
             _ = self.user2.recv() => Asked::Ignore("SIGUSR2"),
             _ = self.quit.recv() => Asked::End("SIGQUIT"),
         }

@@ -30,6 +30,9 @@ pub struct Status {
     pub workers_running: usize,
     /// Log lines that were lost because the log could not keep up.
     pub log_lines_dropped: u64,
+    /// Lines of access logs that were lost: a full disk, or a pipe that nobody reads fast enough.
+    #[serde(default)]
+    pub access_log_lines_dropped: u64,
     /// All workers together.
     pub totals: Counts,
     /// In the plan's order.
@@ -201,6 +204,8 @@ pub struct Process {
     pub workers_running: usize,
     /// See `Status`.
     pub log_lines_dropped: u64,
+    /// See `Status`.
+    pub access_log_lines_dropped: u64,
     /// The present.
     pub now: SystemTime,
     /// The present on the workers' clock, in milliseconds.
@@ -244,6 +249,7 @@ pub fn status(
         uptime_s: process.now.duration_since(stats.started).unwrap_or_default().as_secs(),
         workers_running: process.workers_running,
         log_lines_dropped: process.log_lines_dropped,
+        access_log_lines_dropped: process.access_log_lines_dropped,
         totals,
         listeners: plan.listeners.iter().enumerate().map(listener).collect(),
         certificates,

@@ -1,6 +1,7 @@
 //! Changing what runs: reload, new addresses of names, and what an operator sets. One change at a time; each is a whole new site or
 //! nothing.
 
+use super::logs::level;
 use super::reload::{difference, fit};
 use super::{dns, now_ms};
 use crate::balance::{Entry, Group, Override};
@@ -8,6 +9,7 @@ use crate::config;
 use crate::config::plan::{Address, Host, Plan};
 use crate::limits::{SWAP_TIMEOUT, WEIGHT_MAX};
 use crate::log::LogSender;
+use crate::log::access::{self, AccessFile, AccessWriters};
 use crate::site::Site;
 use crate::tls::{Store, Terms};
 use crate::worker::Workers;
@@ -30,6 +32,7 @@ pub struct Steering {
     file: Option<PathBuf>,
     /// Certificates, through all reloads.
     store: Arc<Store>,
+    access_logs: Rc<AccessWriters>,
     log: LogSender,
     changing: Mutex<()>,
     /// What the resolver knows of names: newer than the plan's addresses.
@@ -53,9 +56,24 @@ pub enum Order {
 
 impl Steering {
     /// Of the running workers.
-    pub fn new(workers: Rc<Workers>, file: Option<PathBuf>, store: Arc<Store>, log: LogSender) -> Steering {
+    pub fn new(
+        workers: Rc<Workers>,
+        file: Option<PathBuf>,
+        store: Arc<Store>,
+        access_logs: Rc<AccessWriters>,
+        log: LogSender,
+    ) -> Steering {
         let names: RefCell<Known> = RefCell::new(Box::new(|_| None));
-        Steering { workers, file, store, log, changing: Mutex::default(), names, listening: RefCell::default() }
+        Steering {
+            workers,
+            file,
+            store,
+            access_logs,
+            log,
+            changing: Mutex::default(),
+            names,
+            listening: RefCell::default(),
+        }
     }
 
     /// From now on `known` tells the addresses of names.
@@ -104,7 +122,9 @@ impl Steering {
         let (terms, remarks) = self.terms(&plan, &before).await.map_err(|errors| {
             format!("{}\n{shown}: the files of TLS have errors; nothing was changed", errors.join("\n"))
         })?;
-        let after = self.swap(plan, Arc::new(terms)).await?;
+        let files = self.open_logs(&plan).await.map_err(|error| format!("{error}; nothing was changed"))?;
+        self.log.set_least(level(plan.error_log_level));
+        let after = self.swap(plan, Arc::new(terms), files).await?;
         let remarks: String = remarks.iter().map(|remark| format!("warning: {remark}\n")).collect();
         let warnings: String = loaded.warnings.concat() + &unknown + &remarks;
         let connections = self.workers.stats.sum(|worker| &worker.connections);
@@ -121,6 +141,16 @@ impl Steering {
         let (plan, store, before) = (plan.clone(), self.store.clone(), before.clone());
         let loading = tokio::task::spawn_blocking(move || Terms::load(&plan, &store, Some(&before.terms)));
         loading.await.unwrap_or_else(|error| Err(vec![format!("loading failed: {error}")]))
+    }
+
+    /// Opens the access logs that are not open yet.
+    async fn open_logs(&self, plan: &Plan) -> Result<Arc<Vec<Arc<AccessFile>>>, String> {
+        let missing = self.access_logs.missing(&plan.access_logs);
+        let opening = tokio::task::spawn_blocking(move || access::open_all(missing));
+        let opened = opening.await.map_err(|error| format!("opening logs failed: {error}"))??;
+        let files = self.access_logs.files(&plan.access_logs, opened);
+        self.access_logs.begin();
+        Ok(Arc::new(files))
     }
 
     /// Finds the addresses of names that nobody has looked up yet, so that no request comes before they are known. What it says of
@@ -141,17 +171,23 @@ impl Steering {
     pub async fn resolved(&self, name: &str) {
         let _one_at_a_time = self.changing.lock().await;
         let before = self.site();
-        match self.swap(before.plan.clone(), before.terms.clone()).await {
+        match self.swap(before.plan.clone(), before.terms.clone(), before.access_logs.clone()).await {
             Ok(after) => self.log.info(format!("{name} has other addresses: {}", difference(&before, &after))),
             Err(error) => self.log.error(error),
         }
     }
 
     /// Makes the site of `plan` and waits until it runs everywhere.
-    async fn swap(&self, plan: Arc<Plan>, terms: Arc<Terms>) -> Result<Arc<Site>, String> {
+    async fn swap(
+        &self,
+        plan: Arc<Plan>,
+        terms: Arc<Terms>,
+        access_logs: Arc<Vec<Arc<AccessFile>>>,
+    ) -> Result<Arc<Site>, String> {
         let site = {
             let names = self.names.borrow();
-            Arc::new(Site::new(plan, terms, self.workers.stats.workers.len(), &**names, Some(&self.site())))
+            let site = Site::new(plan, terms, self.workers.stats.workers.len(), &**names, Some(&self.site()));
+            Arc::new(site.with_access_logs(access_logs))
         };
         self.workers.swap(site.clone());
         self.listening.borrow().iter().for_each(|heard| heard(&site));

@@ -5,9 +5,12 @@
 //! framing and puts it into another. Responses come back the same way; `page` answers when nobody else does. What stands before
 //! a request: `proxy_protocol`, then `client_hello`.
 //! Nothing here allocates for a request of the usual form.
+pub mod accept_encoding;
+pub mod authorization;
 pub mod body;
 mod chunked;
 pub mod client_hello;
+pub mod content;
 pub mod fields;
 pub mod framing;
 pub mod page;

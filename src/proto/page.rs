@@ -2,11 +2,15 @@
 
 use super::reason::Reason;
 use super::request::{self, FieldSlots};
+use super::rewrite::EditFields;
 use super::writer::Writer;
 use crate::limits::PAGE_URI_MAX;
 
 /// What is offered instead of CONNECT; RFC 9110 15.5.6 wants a 405 to say it.
 const ALLOWED: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
+
+/// No more fields than every page has.
+const NO_FIELD: (&str, &[u8]) = ("", b"");
 
 /// How an answer of ours is said, whatever it says.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +23,10 @@ pub struct Manner<'a> {
     pub head_only: bool,
     /// The value of Strict-Transport-Security.
     pub hsts: Option<&'a str>,
+    /// What the configuration adds.
+    pub added: Option<&'a dyn EditFields>,
+    /// The value of WWW-Authenticate.
+    pub authenticate: Option<&'a str>,
 }
 
 /// What an answer says of its connection.
@@ -35,7 +43,19 @@ pub enum Connection {
 /// Writes a whole answer: head and a small page that says what happened.
 /// Nothing is written for a reason without status: nobody is there to read it.
 pub fn write_error(w: &mut Writer, reason: Reason, manner: &Manner) {
-    write_page(w, reason.status(), Some(reason), b"", "", manner);
+    write_error_as(w, reason.status(), reason, manner);
+}
+
+/// The same with another status than the reason's own.
+pub fn write_error_as(w: &mut Writer, status: u16, reason: Reason, manner: &Manner) {
+    write_page(w, status, Some(reason), NO_FIELD, "", manner);
+}
+
+/// Writes a whole 416 about something of `size` bytes (RFC 9110 15.5.17).
+pub fn write_unsatisfiable(w: &mut Writer, size: u64, manner: &Manner) {
+    let reason = Reason::RangeUnsatisfiable;
+    let range = format!("bytes */{size}");
+    write_page(w, reason.status(), Some(reason), ("Content-Range", range.as_bytes()), "", manner);
 }
 
 /// Writes the answer to plain HTTP on a port that speaks TLS, with a link to what was meant. `came` is what the client sent so far.
@@ -43,32 +63,40 @@ pub fn write_error(w: &mut Writer, reason: Reason, manner: &Manner) {
 pub fn write_plain_http(w: &mut Writer, came: &[u8], date: &str) {
     let url = https_url(came);
     let link = url.map(|url| format!("\n<p><a href=\"{url}\">{url}</a></p>", url = escaped(&url)));
-    let manner = Manner { date, connection: Connection::Close, head_only: came.starts_with(b"HEAD "), hsts: None };
+    let head_only = came.starts_with(b"HEAD ");
+    let manner = Manner { date, connection: Connection::Close, head_only, hsts: None, added: None, authenticate: None };
     let reason = Reason::PlainHttpOnTls;
-    write_page(w, reason.status(), Some(reason), b"", link.as_deref().unwrap_or_default(), &manner);
+    write_page(w, reason.status(), Some(reason), NO_FIELD, link.as_deref().unwrap_or_default(), &manner);
 }
 
 /// Writes an answer of this status with its built-in page: none below 400 but for redirects, which have a `location` (a value without
 /// control characters; empty: none).
 pub fn write_status(w: &mut Writer, status: u16, location: &[u8], manner: &Manner) {
     match (status, location) {
-        (..=299 | 304, _) => write_text(w, status, 0, manner, |_| {}),
-        _ => write_page(w, status, None, location, "", manner),
+        (..=299 | 304, _) => write_text(w, status, 0, "", manner, |_| {}),
+        _ => write_page(w, status, None, ("Location", location), "", manner),
     }
 }
 
-/// Writes an answer of this status with `length` bytes of text, which `write` puts there.
-pub fn write_text(w: &mut Writer, status: u16, length: u64, manner: &Manner, write: impl FnOnce(&mut Writer)) {
+/// Writes an answer of this status with `length` bytes of this type ("": none is said), which `write` puts there.
+pub fn write_text(
+    w: &mut Writer,
+    status: u16,
+    length: u64,
+    media_type: &str,
+    manner: &Manner,
+    write: impl FnOnce(&mut Writer),
+) {
     begin(w, status, manner);
     // RFC 9110 15.3.5, 15.3.6 and 15.4.5: no content whatever is configured.
     let is_bare = matches!(status, 204 | 205 | 304);
-    if length > 0 && !is_bare {
-        w.put(b"Content-Type: text/plain; charset=utf-8\r\n");
+    if length > 0 && !is_bare && !media_type.is_empty() {
+        w.put_field("Content-Type", media_type.as_bytes());
     }
     if !matches!(status, 204 | 304) {
         put_length(w, if is_bare { 0 } else { length });
     }
-    end(w, manner);
+    end(w, status, manner);
     if !manner.head_only && !is_bare {
         write(w);
     }
@@ -101,8 +129,8 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
-/// `extra`: HTML behind the sentence.
-fn write_page(w: &mut Writer, status: u16, reason: Option<Reason>, location: &[u8], extra: &str, manner: &Manner) {
+/// `field`: one more of the head, if it has a value. `extra`: HTML behind the sentence.
+fn write_page(w: &mut Writer, status: u16, reason: Option<Reason>, field: (&str, &[u8]), extra: &str, manner: &Manner) {
     if status == 0 {
         return;
     }
@@ -138,19 +166,20 @@ fn write_page(w: &mut Writer, status: u16, reason: Option<Reason>, location: &[u
         w.put_field("X-Ringgate-Reason", reason.name().as_bytes());
     }
     if status == 405 {
-        w.put_field("Allow", ALLOWED);
+        let is_file = reason == Some(Reason::FileMethod);
+        w.put_field("Allow", if is_file { b"GET, HEAD" } else { ALLOWED });
     }
-    if !location.is_empty() {
-        w.put_field("Location", location);
+    if !field.1.is_empty() {
+        w.put_field(field.0, field.1);
     }
-    end(w, manner);
+    end(w, status, manner);
     if !manner.head_only {
         body.iter().for_each(|piece| w.put_str(piece));
     }
 }
 
-/// The first lines of a head.
-fn begin(w: &mut Writer, status: u16, manner: &Manner) {
+/// Writes the first lines of a head.
+pub fn begin(w: &mut Writer, status: u16, manner: &Manner) {
     w.put(b"HTTP/1.1 ");
     w.put_u64(status.into());
     w.put(b" ");
@@ -165,10 +194,16 @@ fn put_length(w: &mut Writer, length: u64) {
     w.put(b"\r\n");
 }
 
-/// The last lines of a head.
-fn end(w: &mut Writer, manner: &Manner) {
+/// Writes the last lines of a head of this status.
+pub fn end(w: &mut Writer, status: u16, manner: &Manner) {
     if let Some(hsts) = manner.hsts {
         w.put_field("Strict-Transport-Security", hsts.as_bytes());
+    }
+    if let Some(added) = manner.added {
+        added.add(w, status);
+    }
+    if let Some(authenticate) = manner.authenticate {
+        w.put_field("WWW-Authenticate", authenticate.as_bytes());
     }
     match manner.connection {
         Connection::Close => w.put(b"Connection: close\r\n"),
@@ -179,7 +214,7 @@ fn end(w: &mut Writer, manner: &Manner) {
 }
 
 /// The phrase behind a status, as registered; "" if none is. The blank before it stays (RFC 9112 4).
-fn phrase(status: u16) -> &'static str {
+pub fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
@@ -247,7 +282,14 @@ mod tests {
     use super::*;
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-    const STAYS: Manner = Manner { date: DATE, connection: Connection::Stays, head_only: false, hsts: None };
+    const STAYS: Manner = Manner {
+        date: DATE,
+        connection: Connection::Stays,
+        head_only: false,
+        hsts: None,
+        added: None,
+        authenticate: None,
+    };
 
     fn page(reason: Reason, close: bool, head_only: bool) -> String {
         let connection = if close { Connection::Close } else { Connection::Stays };
@@ -274,9 +316,9 @@ mod tests {
             (204, "", "No Content", "text", "|".into()),
             (205, "", "Reset Content", "text", "Content-Length: 0||".into()),
             (304, "", "Not Modified", "text", "|".into()),
-            (200, "", "OK", "text", "Content-Type: text/plain; charset=utf-8|Content-Length: 4||text".into()),
-            (404, "", "Not Found", "text", "Content-Type: text/plain; charset=utf-8|Content-Length: 4||text".into()),
-            (299, "", "", "text", "Content-Type: text/plain; charset=utf-8|Content-Length: 4||text".into()),
+            (200, "", "OK", "text", "Content-Type: text/plain|Content-Length: 4||text".into()),
+            (404, "", "Not Found", "text", "Content-Type: text/plain|Content-Length: 4||text".into()),
+            (299, "", "", "text", "Content-Type: text/plain|Content-Length: 4||text".into()),
             (299, "", "", "", "Content-Length: 0||".into()),
             (404, "", "Not Found", "", html("404 Not Found").replace("LOCATION", "")),
             (499, "", "", "", html("499 ").replace("LOCATION", "")),
@@ -288,7 +330,7 @@ mod tests {
             let answer = |manner: &Manner| {
                 written(|w| match text {
                     "" => write_status(w, status, location.as_bytes(), manner),
-                    text => write_text(w, status, text.len() as u64, manner, |w| w.put_str(text)),
+                    text => write_text(w, status, text.len() as u64, "text/plain", manner, |w| w.put_str(text)),
                 })
             };
             let head = format!("HTTP/1.1 {status} {phrase}\r\nServer: ringgate\r\nDate: {DATE}\r\n");
@@ -299,6 +341,8 @@ mod tests {
             assert_eq!(answer(&Manner { head_only: true, ..STAYS }), format!("{head}\r\n\r\n"));
             let strict = answer(&Manner { hsts: Some("max-age=7"), ..STAYS });
             assert!(strict.contains("\r\nStrict-Transport-Security: max-age=7\r\n"), "{strict}");
+            let asked = answer(&Manner { authenticate: Some("Basic realm=\"x\""), ..STAYS });
+            assert!(asked.contains("\r\nWWW-Authenticate: Basic realm=\"x\"\r\n"), "{asked}");
             for (connection, line) in [(Connection::Close, "close"), (Connection::KeepAlive, "keep-alive")] {
                 let got = answer(&Manner { connection, ..STAYS });
                 assert!(got.contains(&format!("\r\nConnection: {line}\r\n\r\n")), "{got}");
@@ -334,6 +378,13 @@ mod tests {
             assert_eq!(page(reason, true, true), format!("{head}\r\n\r\n"));
             assert!(!page(reason, false, false).contains("Connection:"));
         }
+    }
+
+    #[test]
+    fn a_reason_may_have_another_status() {
+        let text = written(|w| write_error_as(w, 429, Reason::RequestLimit, &STAYS));
+        assert!(text.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{text}");
+        assert!(text.contains("<h1>429 Too Many Requests</h1>") && text.contains("request_limit"), "{text}");
     }
 
     #[test]

@@ -36,6 +36,20 @@ reasons! {
     AmbiguousFraming "ambiguous_framing" 400 "The end of the message could be read in two ways.";
     BadChunk "bad_chunk" 400 "The chunked body is malformed.";
     NoLocation "no_location" 404 "No location matches this path.";
+    InternalLocation "internal_location" 404 "This location is for requests from within only.";
+    FileMissing "file_missing" 404 "There is no such file.";
+    FileForbidden "file_forbidden" 403 "The file may not be read by this process.";
+    DirectoryForbidden "directory_forbidden" 403 "This is a directory without an index, and directories are not listed.";
+    SymlinkOutside "symlink_outside" 403 "A symbolic link leads out of the root; the location does not say symlinks = \"follow\".";
+    FileMethod "file_method" 405 "A file is there to be read: GET and HEAD.";
+    PreconditionFailed "precondition_failed" 412 "A condition of the request is not met.";
+    RangeUnsatisfiable "range_unsatisfiable" 416 "The range lies outside the file.";
+    AccessDenied "access_denied" 403 "This address may not ask here.";
+    AuthRequired "auth_required" 401 "A name and a password are needed.";
+    PasswordsMissing "passwords_missing" 403 "The file of names and passwords is not there.";
+    PasswordsUnreadable "passwords_unreadable" 500 "The file of names and passwords cannot be read.";
+    RequestLimit "request_limit" 503 "Too many requests of this kind in too short a time.";
+    ConnectionLimit "connection_limit" 503 "Too many requests of this kind at once.";
     ChallengeMissing "acme_challenge_missing" 404 "There is no answer to this ACME challenge.";
     ConnectMethod "connect_method" 405 "CONNECT is not offered here.";
     HeadTimeout "head_timeout" 408 "The request's head did not arrive in time.";
@@ -79,6 +93,11 @@ reasons! {
     TooManyConnections "too_many_connections" 0 "The balancer has no room for another connection.";
     ShuttingDown "shutting_down" 503 "The balancer ended before the exchange did.";
     Internal "internal_error" 500 "The balancer made a mistake.";
+    BodyNotKept "body_not_kept" 500 "The request's body could not be kept until a server is asked.";
+    NoNamedLocation "no_named_location" 500 "A named location is not there.";
+    PatternTooHard "pattern_too_hard" 500 "A regular expression of the configuration takes too long for this request.";
+    UriLoop "uri_loop" 500 "Rewrite rules or internal redirects changed the URI again and again.";
+    NoGroup "no_group" 502 "proxy_pass came to a name that is no group of servers.";
 }
 
 #[cfg(test)]

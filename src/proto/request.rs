@@ -167,8 +167,17 @@ pub struct RequestFacts {
     pub websocket: bool,
 }
 
+impl RequestFacts {
+    /// The same as GET (HEAD stays HEAD) without a body. What body there is is not read: the connection ends behind the answer.
+    pub fn as_get(self) -> RequestFacts {
+        let keep_alive = self.keep_alive && self.body == Framing::None;
+        let (idempotent, expect_continue, websocket) = (true, false, false);
+        RequestFacts { body: Framing::None, keep_alive, idempotent, expect_continue, websocket, ..self }
+    }
+}
+
 /// Where a request goes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Route<'b> {
     /// Lower case, no port, no final dot; "" if the request has none (HTTP/1.0).
     pub host: Cow<'b, str>,

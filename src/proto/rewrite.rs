@@ -1,6 +1,7 @@
 //! Heads written anew for the other side. What is sent comes from the parsed head, field by field, never from the peer's
 //! bytes with edits; framing, Connection and the forwarded fields are always our own.
 
+use super::accept_encoding::ContentCoding;
 use super::fields::{Named, is, is_hop_by_hop, is_token, lists, trim};
 use super::framing::Framing;
 use super::request::{Request, RequestFacts, Route, Version};
@@ -8,6 +9,7 @@ use super::response::{Response, ResponseFacts};
 use super::sticky::SetCookie;
 use super::writer::Writer;
 use httparse::Header;
+use std::fmt;
 
 /// What the backend is told about the client.
 pub struct Forwarding<'a> {
@@ -23,6 +25,10 @@ pub struct Forwarding<'a> {
     pub fallback_host: &'a str,
     /// Fields that the configuration sets.
     pub set: Option<&'a dyn SetFields>,
+    /// The method in place of the one that came.
+    pub method: Option<&'a str>,
+    /// What is asked for in place of what came: origin form, visible ASCII characters.
+    pub target: Option<&'a [u8]>,
 }
 
 /// Fields that the configuration sets in requests: they take the place of the client's and of ours.
@@ -53,31 +59,41 @@ impl dyn SetFields + '_ {
         self.named().any(|(_, other)| same(other))
     }
 
-    /// Writes one, unless it is empty; true if it was written. What would end the line or the text becomes a blank (RFC 9110 5.5):
-    /// values are made of what clients say.
+    /// Writes one, unless it is empty; true if it was written.
     fn write(&self, w: &mut Writer, nth: usize) -> bool {
-        let mut begun = false;
-        self.value(nth, &mut |piece| {
-            if !piece.is_empty() && !std::mem::replace(&mut begun, true) {
-                w.put_str(self.name(nth));
-                w.put(b": ");
-            }
-            let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
-            for part in piece.split_inclusive(is_control) {
-                match part.split_last() {
-                    Some((last, rest)) if is_control(last) => {
-                        w.put(rest);
-                        w.put(b" ");
-                    }
-                    _ => w.put(part),
-                }
-            }
-        });
-        if begun {
-            w.put(b"\r\n");
-        }
-        begun
+        put_configured(w, self.name(nth), |out| self.value(nth, out))
     }
+}
+
+/// Writes a field that the configuration sets, unless its value is empty; true if it was written. What would end the line or the text
+/// becomes a blank (RFC 9110 5.5): values are made of what clients say.
+pub fn put_configured(w: &mut Writer, name: &str, value: impl FnOnce(&mut dyn FnMut(&[u8]))) -> bool {
+    let mut begun = false;
+    value(&mut |piece| {
+        if !piece.is_empty() && !std::mem::replace(&mut begun, true) {
+            w.put_str(name);
+            w.put(b": ");
+        }
+        let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+        for part in piece.split_inclusive(is_control) {
+            match part.split_last() {
+                Some((last, rest)) if is_control(last) => {
+                    w.put(rest);
+                    w.put(b" ");
+                }
+                _ => w.put(part),
+            }
+        }
+    });
+    if begun {
+        w.put(b"\r\n");
+    }
+    begun
+}
+
+/// True when the configuration may not set a field of this name in answers: it belongs to the connection, or frames the body.
+pub fn is_our_own(name: &str) -> bool {
+    is_hop_by_hop(name)
 }
 
 /// What becomes of a request's field.
@@ -117,10 +133,18 @@ fn fate(name: &str) -> Fate {
 
 /// Writes a request for a backend: HTTP/1.1, origin form, Host first.
 pub fn write_request(w: &mut Writer, request: &Request, facts: &RequestFacts, route: &Route, forwarding: &Forwarding) {
-    w.put_str(request.method);
-    // An absolute form without a path left us the query alone (RFC 9112 3.2.1).
-    w.put(if route.target.starts_with('?') { b" /" } else { b" " });
-    w.put_str(route.target);
+    w.put_str(forwarding.method.unwrap_or(request.method));
+    match forwarding.target {
+        Some(target) => {
+            w.put(b" ");
+            w.put(target);
+        }
+        // An absolute form without a path left us the query alone (RFC 9112 3.2.1).
+        None => {
+            w.put(if route.target.starts_with('?') { b" /" } else { b" " });
+            w.put_str(route.target);
+        }
+    }
     w.put(b" HTTP/1.1\r\n");
     write_host(w, route, forwarding);
     let named = Named::new(request.fields);
@@ -230,13 +254,59 @@ fn write_framing(w: &mut Writer, framing: Framing) {
     }
 }
 
-/// What we add to a backend's answer.
+/// What the configuration changes in the fields of answers.
+pub trait EditFields {
+    /// Writes one of a backend's fields, changed perhaps, or leaves it out.
+    fn pass(&self, w: &mut Writer, name: &str, value: &[u8]);
+    /// Writes fields more behind the others of an answer of this status, which is a final one.
+    fn add(&self, w: &mut Writer, status: u16);
+    /// A field of ours by this name is not said: another takes its place.
+    fn hides(&self, _name: &str) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for dyn EditFields + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("EditFields")
+    }
+}
+
+/// Fields that lie ready to be added, as lines of a head.
+#[derive(Debug, Clone, Default)]
+pub struct Lines(pub Vec<u8>);
+
+impl Lines {
+    /// `None`: there are none.
+    pub fn as_edit(&self) -> Option<&dyn EditFields> {
+        if self.0.is_empty() { None } else { Some(self) }
+    }
+}
+
+impl EditFields for Lines {
+    fn pass(&self, w: &mut Writer, name: &str, value: &[u8]) {
+        w.put_field(name, value);
+    }
+
+    fn add(&self, w: &mut Writer, _status: u16) {
+        w.put(&self.0);
+    }
+}
+
+/// What we add to a backend's answer, and change in it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Added<'a> {
     /// A cookie of ours, set behind the backend's own.
     pub cookie: Option<&'a SetCookie<'a>>,
     /// The value of Strict-Transport-Security, in place of the backend's.
     pub hsts: Option<&'a str>,
+    /// What the configuration changes.
+    pub edit: Option<&'a dyn EditFields>,
+    /// The body is put into this coding on its way, or would be if it came. Its length is not known before, so that `framing` states
+    /// none.
+    pub coding: Option<ContentCoding>,
+    /// Vary is to name Accept-Encoding, and does not yet.
+    pub vary: bool,
 }
 
 /// Writes a final response for the client. `framing`: how the body will go to it (see `ResponseFacts::framing_to_client`).
@@ -253,7 +323,8 @@ pub fn write_response(
     write_status_line(w, response);
     // RFC 9110 15.5.22: 426 must say which protocol is wanted, and Upgrade needs its Connection option.
     let upgrade = response.status == 426 && response.fields.iter().any(|f| is(f.name, "upgrade"));
-    write_fields(w, response, upgrade, added.hsts);
+    write_fields(w, response, upgrade, &added);
+    write_more(w, response.status, &added);
     if let Some(cookie) = added.cookie {
         cookie.write(w);
     }
@@ -266,6 +337,7 @@ pub fn write_response(
     }
     // RFC 9110 8.6: answers to HEAD and 304 may state the length that the body would have.
     match (framing, facts.content_length) {
+        (Framing::None, Some(_)) if added.coding.is_some() => {}
         (Framing::None, Some(bytes)) if (request.is_head && facts.status != 204) || facts.status == 304 => {
             write_framing(w, Framing::Length(bytes));
         }
@@ -275,16 +347,17 @@ pub fn write_response(
 }
 
 /// Writes an interim response (1xx but 101). HTTP/1.0 clients must not be sent one (RFC 9110 15.2).
-pub fn write_interim(w: &mut Writer, response: &Response) {
+pub fn write_interim(w: &mut Writer, response: &Response, edit: Option<&dyn EditFields>) {
     write_status_line(w, response);
-    write_fields(w, response, false, None);
+    write_fields(w, response, false, &Added { edit, ..Added::default() });
     w.put(b"\r\n");
 }
 
 /// Writes the 101 that turns the connection into a WebSocket.
-pub fn write_switching(w: &mut Writer, response: &Response, hsts: Option<&str>) {
+pub fn write_switching(w: &mut Writer, response: &Response, added: Added) {
     write_status_line(w, response);
-    write_fields(w, response, false, hsts);
+    write_fields(w, response, false, &added);
+    write_more(w, response.status, &added);
     w.put(b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
 }
 
@@ -297,18 +370,72 @@ fn write_status_line(w: &mut Writer, response: &Response) {
     w.put(b"\r\n");
 }
 
-/// The backend's fields that are meant for the client, and `hsts` in place of its own.
-fn write_fields(w: &mut Writer, response: &Response, upgrade: bool, hsts: Option<&str>) {
+/// The backend's fields that are meant for the client.
+fn write_fields(w: &mut Writer, response: &Response, upgrade: bool, added: &Added) {
     let named = Named::new(response.fields);
     for field in response.fields {
-        let replaced = hsts.is_some() && is(field.name, "strict-transport-security");
-        let pass = !is_hop_by_hop(field.name) && !named.has(field.name) && !replaced;
+        let replaced = added.hsts.is_some() && is(field.name, "strict-transport-security");
+        let pass = !is_hop_by_hop(field.name) && !is_for_proxy(field.name) && !named.has(field.name) && !replaced;
         if pass || (upgrade && is(field.name, "upgrade")) {
-            w.put_field(field.name, field.value);
+            match added.coding.map_or(Recoded::Same, |_| recoded(field.name, field.value)) {
+                Recoded::Same => put_field(w, field.name, field.value, added.edit),
+                Recoded::Weak(tag) => put_field(w, field.name, &tag, added.edit),
+                Recoded::Gone => {}
+            }
         }
     }
-    if let Some(hsts) = hsts {
+}
+
+#[inline]
+fn put_field(w: &mut Writer, name: &str, value: &[u8], edit: Option<&dyn EditFields>) {
+    match edit {
+        None => w.put_field(name, value),
+        Some(edit) => edit.pass(w, name, value),
+    }
+}
+
+/// Our own fields of a final answer.
+fn write_more(w: &mut Writer, status: u16, added: &Added) {
+    if let Some(hsts) = added.hsts {
         w.put_field("Strict-Transport-Security", hsts.as_bytes());
+    }
+    if let Some(coding) = added.coding {
+        w.put_field("Content-Encoding", coding.name().as_bytes());
+    }
+    if added.vary {
+        w.put_field("Vary", b"Accept-Encoding");
+    }
+    if let Some(edit) = added.edit {
+        edit.add(w, status);
+    }
+}
+
+/// True for what backends say to nginx as their proxy: X-Accel-Expires and the like.
+#[inline]
+fn is_for_proxy(name: &str) -> bool {
+    name.len() > 8 && matches!(name.as_bytes()[0], b'x' | b'X') && is(name.get(..8).unwrap_or_default(), "x-accel-")
+}
+
+/// What becomes of a field when the body is put into a coding.
+enum Recoded {
+    Same,
+    /// An entity tag, weak now: these are other bytes, but the same content (RFC 9110 8.8.1).
+    Weak(Vec<u8>),
+    /// It is about the bytes that came.
+    Gone,
+}
+
+/// Offsets count in what came, and so do digests; an ETag that is none cannot be made a weak one (as in nginx).
+fn recoded(name: &str, value: &[u8]) -> Recoded {
+    const OF_BYTES: [&str; 5] = ["accept-ranges", "content-md5", "digest", "content-digest", "repr-digest"];
+    match name.len() {
+        4 if is(name, "etag") => match value {
+            [b'"', ..] => Recoded::Weak([b"W/", value].concat()),
+            [b'W', b'/', ..] => Recoded::Same,
+            _ => Recoded::Gone,
+        },
+        _ if OF_BYTES.iter().any(|gone| is(name, gone)) => Recoded::Gone,
+        _ => Recoded::Same,
     }
 }
 

@@ -10,6 +10,8 @@ const FORWARDING: Forwarding = Forwarding {
     trusted: false,
     fallback_host: "backend",
     set: None,
+    method: None,
+    target: None,
 };
 /// What every request from that client gets where it has the Host "a".
 const OURS: &str = "X-Forwarded-For: 192.0.2.1|X-Real-IP: 192.0.2.1|X-Forwarded-Proto: http|X-Forwarded-Host: a";
@@ -189,7 +191,7 @@ fn answer_with(from: &str, request: &RequestFacts, close: bool, cookie: Option<&
                 request,
                 facts.framing_to_client(request),
                 close,
-                Added { cookie, hsts: None },
+                Added { cookie, ..Added::default() },
             )
         })
     })
@@ -266,11 +268,14 @@ fn interim_responses_keep_only_fields() {
         ),
     ];
     for (from, to) in rows {
-        assert_eq!(with_response(head(from).as_bytes(), |r| written(|w| write_interim(w, r))).unwrap(), head(to));
+        assert_eq!(with_response(head(from).as_bytes(), |r| written(|w| write_interim(w, r, None))).unwrap(), head(to));
     }
     let from = "HTTP/1.1 101 Switching Protocols|upgrade: WebSocket|connection: Upgrade, x|X: y|Sec-WebSocket-Accept: z|Content-Length: 3";
     let to = "HTTP/1.1 101 Switching Protocols|Sec-WebSocket-Accept: z|Connection: upgrade|Upgrade: websocket";
-    assert_eq!(with_response(head(from).as_bytes(), |r| written(|w| write_switching(w, r, None))).unwrap(), head(to));
+    assert_eq!(
+        with_response(head(from).as_bytes(), |r| written(|w| write_switching(w, r, Added::default()))).unwrap(),
+        head(to)
+    );
 }
 
 #[test]
@@ -467,7 +472,7 @@ fn strict_transport_security_is_ours_alone_where_it_is_configured() {
         let final_head = head(&format!("HTTP/1.1 200 OK|{from}|Content-Length: 0"));
         let facts = response_facts(final_head.as_bytes(), &GET).unwrap();
         let write = |hsts| {
-            let added = Added { cookie: None, hsts };
+            let added = Added { hsts, ..Added::default() };
             with_response(final_head.as_bytes(), |r| {
                 written(|w| write_response(w, r, &facts, &GET, Framing::Length(0), false, added))
             })
@@ -477,7 +482,10 @@ fn strict_transport_security_is_ours_alone_where_it_is_configured() {
         let theirs = write(None).unwrap().to_ascii_lowercase().matches("strict-transport-security: ").count();
         assert_eq!(theirs, from.to_ascii_lowercase().matches("security: ").count());
         let switching = head(&format!("HTTP/1.1 101 Switching Protocols|Upgrade: websocket|{from}"));
-        let switched = with_response(switching.as_bytes(), |r| written(|w| write_switching(w, r, ours))).unwrap();
+        let switched = with_response(switching.as_bytes(), |r| {
+            written(|w| write_switching(w, r, Added { hsts: ours, ..Added::default() }))
+        })
+        .unwrap();
         let rest = "Connection: upgrade|Upgrade: websocket";
         assert_eq!(switched, head(&format!("HTTP/1.1 101 Switching Protocols|{to}|{rest}")));
     }
@@ -557,4 +565,88 @@ fn fields_are_set_as_configured() {
     let post = head("POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked");
     let got = rewrite(post.as_bytes(), &forwarding).unwrap();
     assert_eq!(got, head(&format!("POST / HTTP/1.1|Host: a|Y: 1|{REST}|Transfer-Encoding: chunked")));
+}
+
+#[test]
+fn a_coded_body_has_another_head() {
+    let rows = [
+        (
+            "HTTP/1.1 200 OK|Content-Type: text/html|Content-Length: 500|ETag: \"a\"|Accept-Ranges: bytes|Content-MD5: x|Repr-Digest: y",
+            GET,
+            "HTTP/1.1 200 OK|Content-Type: text/html|ETag: W/\"a\"|Content-Encoding: gzip|Transfer-Encoding: chunked",
+        ),
+        (
+            "HTTP/1.1 200 OK|etag: W/\"a\"|Transfer-Encoding: chunked",
+            GET,
+            "HTTP/1.1 200 OK|etag: W/\"a\"|Content-Encoding: gzip|Transfer-Encoding: chunked",
+        ),
+        (
+            "HTTP/1.1 200 OK|ETag: a|Content-Length: 500",
+            RequestFacts { version: Version::Http10, ..GET },
+            "HTTP/1.1 200 OK|Content-Encoding: gzip|Connection: close",
+        ),
+        (
+            "HTTP/1.1 200 OK|ETag: \"a\"|Content-Length: 500",
+            RequestFacts { is_head: true, ..GET },
+            "HTTP/1.1 200 OK|ETag: W/\"a\"|Content-Encoding: gzip",
+        ),
+    ];
+    for (from, request, to) in rows {
+        let framing = match (request.is_head, request.version) {
+            (true, _) => Framing::None,
+            (_, Version::Http10) => Framing::Close,
+            (_, Version::Http11) => Framing::Chunked,
+        };
+        let answer = |added: Added| {
+            with_response(head(from).as_bytes(), |response| {
+                let facts = response.inspect(&request).unwrap();
+                written(|w| write_response(w, response, &facts, &request, framing, false, added))
+            })
+            .unwrap()
+        };
+        let added = Added { coding: Some(ContentCoding::Gzip), ..Added::default() };
+        assert_eq!(answer(added), head(to), "{from}");
+        let varied = to.replace("Content-Encoding: gzip", "Content-Encoding: gzip|Vary: Accept-Encoding");
+        assert_eq!(answer(Added { vary: true, ..added }), head(&varied), "{from}");
+    }
+}
+
+/// Takes `x-secret` away, doubles all else, and adds the status.
+struct Doubling;
+
+impl EditFields for Doubling {
+    fn pass(&self, w: &mut Writer, name: &str, value: &[u8]) {
+        if !is(name, "x-secret") {
+            w.put_field(name, &[value, value].concat());
+        }
+    }
+
+    fn add(&self, w: &mut Writer, status: u16) {
+        w.put_field("X-Status", status.to_string().as_bytes());
+    }
+}
+
+#[test]
+fn fields_are_changed_but_for_our_own() {
+    let added = Added { edit: Some(&Doubling), ..Added::default() };
+    let from = head("HTTP/1.1 404 No|X-Secret: 1|A: b|Connection: X-B|X-B: 1|Content-Length: 3|Keep-Alive: 1");
+    let facts = response_facts(from.as_bytes(), &GET).unwrap();
+    let answer =
+        with_response(from.as_bytes(), |r| written(|w| write_response(w, r, &facts, &GET, facts.body, true, added)));
+    assert_eq!(answer.unwrap(), head("HTTP/1.1 404 No|A: bb|X-Status: 404|Connection: close|Content-Length: 3"));
+    // Nothing is added to what is not the last word.
+    let early = head("HTTP/1.1 103 Early|X-Secret: 1|Link: a");
+    let answer = with_response(early.as_bytes(), |r| written(|w| write_interim(w, r, Some(&Doubling)))).unwrap();
+    assert_eq!(answer, head("HTTP/1.1 103 Early|Link: aa"));
+    let switching = head("HTTP/1.1 101 Switching|Upgrade: websocket|X-Secret: 1|A: b");
+    let answer = with_response(switching.as_bytes(), |r| written(|w| write_switching(w, r, added))).unwrap();
+    let wanted = "HTTP/1.1 101 Switching|A: bb|X-Status: 101|Connection: upgrade|Upgrade: websocket";
+    assert_eq!(answer, head(wanted));
+}
+
+#[test]
+fn what_backends_say_to_their_proxy_ends_here() {
+    let from = "HTTP/1.1 200 OK|X-Accel-Redirect: /a|x-accel-buffering: no|X-ACCEL-Expires: 0|X-Accel: 1|X-Accelerate: 2|\
+                Content-Length: 0";
+    assert_eq!(answer(from, &GET, false), head("HTTP/1.1 200 OK|X-Accel: 1|X-Accelerate: 2|Content-Length: 0"));
 }

@@ -38,6 +38,16 @@ pub fn cookie<'b>(fields: &[Header<'b>], name: &str) -> Option<&'b [u8]> {
     cookies(fields).find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
 }
 
+/// The value of the first cookie of this name that an answer sets.
+pub fn set_cookie<'b>(fields: &[Header<'b>], name: &str) -> Option<&'b [u8]> {
+    let pairs = fields_named(fields, "set-cookie").filter_map(|value| value.split(|&b| b == b';').next());
+    let mut named = pairs.filter_map(|pair| {
+        let equals = memchr::memchr(b'=', pair)?;
+        Some((trim(&pair[..equals]), trim(&pair[equals + 1..])))
+    });
+    named.find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+}
+
 /// The first argument of this name in a query, whatever its case (as nginx). One without '=' has no value.
 pub fn argument<'b>(query: &'b str, name: &str) -> Option<&'b str> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));

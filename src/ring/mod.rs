@@ -13,6 +13,8 @@
 pub mod buffers;
 pub mod driver;
 pub mod executor;
+mod files;
+mod local_time;
 mod memory;
 mod ops;
 mod pipes;
@@ -29,7 +31,9 @@ pub mod scripted;
 mod tests;
 
 pub use buffers::{Buffers, Lease, Owner, Reservation, Size};
-pub use driver::{Descriptor, Driver};
+pub use driver::{Descriptor, Driver, Kind, OpenHow, Resolve, Stat};
+pub use files::File;
+pub use local_time::{utc_offset, utc_offset_at};
 pub use pipes::Pipe;
 pub use reactor::{Gauges, Reactor, Watched, Watcher};
 pub use socket::{Listener, Socket, SocketId};

@@ -2,9 +2,13 @@
 //! a slot; dropping a future or a socket handle only makes the answer uninteresting.
 
 use super::buffers::Lease;
+use super::driver::OpenHow;
+use super::files::{File, Wait};
 use super::memory::shrink;
 use super::sockaddr::KernelAddress;
 use slab::Slab;
+use std::ffi::CString;
+use std::rc::Rc;
 
 /// What a completion's user_data names. Four bits of kind, 28 of generation, 32 of index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +55,38 @@ pub(super) enum Op {
     Accept { socket: u32 },
     /// Waits for room to write into, for a splice.
     Room { socket: u32 },
+    /// Opens a file. Boxed, because what is not in the kernel's memory is rare.
+    Open(Box<Opening>),
+    /// Reads `lease[start..end]` from a file.
+    Read { file: File, lease: Lease, start: u32, end: u32, wait: Rc<Wait> },
+    /// Writes `bytes[start..]` into a file.
+    Write { file: File, bytes: Vec<u8>, start: usize, wait: Rc<Wait> },
+    /// Takes a name away from a file.
+    Unlink(Box<Unlinking>),
+}
+
+/// All that openat2 reads.
+pub(super) struct Opening {
+    /// The directory; kept open for the kernel.
+    pub(super) at: Option<File>,
+    pub(super) path: CString,
+    pub(super) how: OpenHow,
+    pub(super) wait: Rc<Wait>,
+}
+
+/// All that unlinkat reads.
+pub(super) struct Unlinking {
+    pub(super) path: CString,
+    pub(super) wait: Rc<Wait>,
 }
 
 impl Op {
-    pub(super) fn socket(&self) -> u32 {
+    /// `None`: it is about a file.
+    pub(super) fn socket(&self) -> Option<u32> {
         match self {
-            Self::Send { socket, .. } | Self::Connect { socket, .. } => *socket,
-            Self::Accept { socket } | Self::Room { socket } => *socket,
+            Self::Send { socket, .. } | Self::Connect { socket, .. } => Some(*socket),
+            Self::Accept { socket } | Self::Room { socket } => Some(*socket),
+            Self::Open(_) | Self::Read { .. } | Self::Write { .. } | Self::Unlink(_) => None,
         }
     }
 }

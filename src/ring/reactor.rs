@@ -3,6 +3,7 @@
 use super::buffers::Buffers;
 use super::driver::{Completion, Descriptor, Driver, Operation};
 use super::executor::{Executor, Mailbox};
+use super::files::FileBooks;
 use super::ops::{Op, Ops, Target};
 use super::pipes::Pipes;
 use super::socket::{Entry, Listener, Socket, SocketId};
@@ -75,6 +76,8 @@ pub struct Gauges {
     pub stale_completions: u64,
     /// Turns of the loop since the start.
     pub turns: u64,
+    /// Since the start: files opened by way of the ring, read so, and read or sent straight from the page cache.
+    pub files: [u64; 3],
 }
 
 pub(super) struct Inner<D: Driver> {
@@ -85,6 +88,7 @@ pub(super) struct Inner<D: Driver> {
     pub(super) pipes: RefCell<Pipes>,
     pub(super) ops: RefCell<Ops>,
     pub(super) sockets: RefCell<Slab<Entry>>,
+    pub(super) files: FileBooks,
     pub(super) generation: Cell<u32>,
     /// One for each [`Watcher`].
     news: RefCell<Vec<News>>,
@@ -115,6 +119,7 @@ impl<D: Driver> Reactor<D> {
             pipes: RefCell::new(Pipes::new(limits::PIPES_MAX)),
             ops: RefCell::default(),
             sockets: RefCell::default(),
+            files: FileBooks::default(),
             generation: Cell::new(0),
             news: RefCell::default(),
             now: Cell::new(now),
@@ -200,6 +205,7 @@ impl<D: Driver> Reactor<D> {
             panics: inner.executor.panics(),
             stale_completions: inner.stale.get(),
             turns: inner.turns.get(),
+            files: inner.files.counts(),
         }
     }
 
@@ -262,6 +268,7 @@ impl<D: Driver> Reactor<D> {
         inner.timers.expire(self.now_ms());
         inner.executor.gather();
         inner.executor.run(limits::TASKS_PER_TURN);
+        self.close_files();
         Ok(())
     }
 
@@ -282,6 +289,7 @@ impl<D: Driver> Reactor<D> {
             }
             self.turn()?;
         }
+        self.close_files();
         Ok(())
     }
 
@@ -334,7 +342,12 @@ impl<D: Driver> Reactor<D> {
     fn record_op(&self, index: u32, generation: u32, completion: Completion) -> bool {
         let mut ops = self.0.ops.borrow_mut();
         let Some(op) = ops.get(index, generation) else { return false };
-        let socket = op.socket();
+        let Some(socket) = op.socket() else {
+            let op = ops.remove(index);
+            drop(ops);
+            self.record_file(op, completion.result);
+            return true;
+        };
         let target = Target::Op { index, generation };
         let mut sockets = self.0.sockets.borrow_mut();
         let entry = &mut sockets[socket as usize];
@@ -350,6 +363,7 @@ impl<D: Driver> Reactor<D> {
                 entry.wake_writer();
                 true
             }
+            Op::Open(_) | Op::Read { .. } | Op::Write { .. } | Op::Unlink(_) => true, // these have no socket
             Op::Room { .. } if entry.cancelled => !completion.more,
             Op::Room { .. } => {
                 let over = self.is_poll_over(entry.descriptor, target, completion);
@@ -403,7 +417,7 @@ impl<D: Driver> Reactor<D> {
                     entry.sending = None;
                     entry.wake_writer();
                 }
-                Op::Connect { .. } | Op::Accept { .. } | Op::Room { .. } => entry.waiting = None,
+                _ => entry.waiting = None,
             }
             drop((ops, sockets));
             drop(op); // returns its lease

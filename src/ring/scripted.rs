@@ -4,9 +4,12 @@
 //! Bytes of a send are read through the operation's pointer when it *completes*, not when it is submitted: memory that was
 //! given up early shows here, and under Miri as undefined behaviour.
 
-use super::driver::{Completion, Descriptor, Domain, Driver, Notify, Operation, PipeEnds, Shutdown};
+use super::driver::{
+    Completion, Descriptor, Domain, Driver, Kind, Notify, OpenHow, Operation, PipeEnds, Shutdown, Stat,
+};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::CStr;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -32,8 +35,50 @@ pub struct Faults {
     pub pipe_most: usize,
     /// Every splice fails with this errno; 0: none.
     pub splice_error: i32,
+    /// cachestat fails with this errno; 0: it does not.
+    pub cachestat_error: i32,
+    /// Files without names cannot be made.
+    pub no_tmpfile: bool,
+    /// So many bytes can be written to files, then the disk is full; 0: any number.
+    pub disk_most: usize,
     /// The next sockets made fail with this errno.
     pub socket_errors: VecDeque<i32>,
+}
+
+/// A file of the scripted world.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// What it is.
+    pub kind: Kind,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// See [`Stat::mtime`].
+    pub mtime: i64,
+    /// The kernel has its name in memory; opening it by way of the ring puts it there.
+    pub is_known: bool,
+    /// So many bytes are in the page cache; reading by way of the ring puts them there.
+    pub cached: usize,
+    /// Opening it fails with this errno; 0: it does not.
+    pub error: i32,
+}
+
+impl Disk {
+    /// A regular file, all in memory.
+    pub fn file(bytes: &[u8]) -> Disk {
+        Disk {
+            kind: Kind::File,
+            bytes: bytes.to_vec(),
+            mtime: 784_111_777,
+            is_known: true,
+            cached: bytes.len(),
+            error: 0,
+        }
+    }
+
+    /// A directory.
+    pub fn directory() -> Disk {
+        Disk { kind: Kind::Directory, ..Disk::file(b"") }
+    }
 }
 
 /// One end of a connection, as the code under test holds it.
@@ -91,6 +136,12 @@ pub struct World {
     /// Pipes by their reading end, and the reading ends by the writing ones.
     pipes: BTreeMap<i32, VecDeque<u8>>,
     pipe_writers: BTreeMap<i32, i32>,
+    /// Files by their absolute paths, without a slash at the end.
+    pub disk: BTreeMap<String, Disk>,
+    /// Bytes written to files so far.
+    pub disk_written: usize,
+    /// Descriptors of open ones.
+    pub open_files: BTreeMap<i32, String>,
     /// Turns so far.
     pub turns: u64,
     now: u64,
@@ -270,7 +321,101 @@ impl World {
                 self.complete(user_data, result, false);
             }
             Operation::Send(d, data, len) => self.send(d, data, len, user_data),
+            Operation::Open(at, path, how) => {
+                // SAFETY: the submitter keeps both valid until this completion.
+                let (path, how) = unsafe { (CStr::from_ptr(path), *how) };
+                let opened = self.open_file(at, path, how, true);
+                self.complete(user_data, opened.unwrap_or_else(|errno| -errno), false);
+            }
+            Operation::Read(d, data, len, offset) => {
+                let file = self.open_disk(d);
+                let offset = file.bytes.len().min(offset as usize);
+                let n = (file.bytes.len() - offset).min(len as usize);
+                file.cached = file.cached.max(offset + n);
+                // SAFETY: the submitter keeps this memory valid until this completion.
+                unsafe { std::ptr::copy_nonoverlapping(file.bytes[offset..].as_ptr(), data, n) };
+                self.complete(user_data, n as i32, false);
+            }
+            Operation::Write(d, data, len, offset) => {
+                let short = if self.faults.write_most == 0 { usize::MAX } else { self.faults.write_most };
+                let left = match self.faults.disk_most {
+                    0 => usize::MAX,
+                    most => most - self.disk_written,
+                };
+                let n = (len as usize).min(short).min(left);
+                // SAFETY: the submitter keeps these bytes valid and unchanged until this completion.
+                let bytes = unsafe { std::slice::from_raw_parts(data, n) };
+                let (file, offset) = (self.open_disk(d), offset as usize);
+                file.bytes.resize(file.bytes.len().max(offset + n), 0);
+                file.bytes[offset..offset + n].copy_from_slice(bytes);
+                self.disk_written += n;
+                self.complete(user_data, if n == 0 { -libc::ENOSPC } else { n as i32 }, false);
+            }
+            Operation::Unlink(path) => {
+                // SAFETY: the submitter keeps the path valid until this completion.
+                let name = unsafe { CStr::from_ptr(path) }.to_str().expect("a path that a test has").to_owned();
+                let file = self.disk.remove(&name).expect("what is unlinked is there");
+                let nameless = format!("{name}#");
+                self.open_files.values_mut().filter(|open| **open == name).for_each(|open| *open = nameless.clone());
+                self.disk.insert(nameless, file);
+                self.complete(user_data, 0, false);
+            }
         }
+    }
+
+    /// Opens a file, as openat2 does. `is_patient`: also one that is not in memory.
+    fn open_file(&mut self, at: Option<Descriptor>, path: &CStr, how: OpenHow, is_patient: bool) -> Result<i32, i32> {
+        let path = path.to_str().expect("a path that a test has").to_owned();
+        let base = at.map_or(String::new(), |at| format!("{}/", self.open_files[&at.0]));
+        let is_beneath = how.resolve & libc::RESOLVE_BENEATH != 0;
+        if is_beneath && (path.starts_with('/') || path.split('/').any(|part| part == "..")) {
+            return Err(libc::EXDEV);
+        }
+        let full = format!("{base}{path}");
+        let name = full.trim_end_matches('/');
+        let makes = |flag: i32| how.flags & flag as u64 == flag as u64;
+        if makes(libc::O_TMPFILE) || makes(libc::O_CREAT) {
+            return self.make_file(name, makes(libc::O_TMPFILE), is_patient);
+        }
+        let file = self.disk.get_mut(name).ok_or(libc::ENOENT)?;
+        if !file.is_known && !is_patient {
+            return Err(libc::EAGAIN);
+        }
+        file.is_known = true;
+        let needs_directory = full.ends_with('/') || how.flags & libc::O_DIRECTORY as u64 != 0;
+        match file.error {
+            0 if needs_directory && file.kind != Kind::Directory => return Err(libc::ENOTDIR),
+            0 => {}
+            errno => return Err(errno),
+        }
+        let name = name.to_owned();
+        self.next_descriptor += 1;
+        self.open_files.insert(self.next_descriptor, name);
+        Ok(self.next_descriptor)
+    }
+
+    /// A new file of this name, or a nameless one in this directory.
+    fn make_file(&mut self, path: &str, is_nameless: bool, is_patient: bool) -> Result<i32, i32> {
+        if !is_patient {
+            return Err(libc::EAGAIN); // never from memory alone
+        }
+        let directory = if is_nameless { path } else { path.rsplit_once('/').expect("an absolute path").0 };
+        match self.disk.get(directory) {
+            None => return Err(libc::ENOENT),
+            Some(found) if found.error != 0 => return Err(found.error),
+            Some(_) if is_nameless && self.faults.no_tmpfile => return Err(libc::EOPNOTSUPP),
+            Some(_) => {}
+        }
+        self.next_descriptor += 1;
+        let name = if is_nameless { format!("{path}/{}#", self.next_descriptor) } else { path.to_owned() };
+        assert!(self.disk.insert(name.clone(), Disk::file(b"")).is_none(), "a new file");
+        self.open_files.insert(self.next_descriptor, name);
+        Ok(self.next_descriptor)
+    }
+
+    fn open_disk(&mut self, file: Descriptor) -> &mut Disk {
+        let name = self.open_files.get(&file.0).expect("an open file");
+        self.disk.get_mut(name).expect("files are not removed while open")
     }
 
     fn send(&mut self, d: Descriptor, data: *const u8, len: u32, user_data: u64) {
@@ -491,6 +636,68 @@ impl Driver for Scripted {
         }
     }
 
+    fn open(&mut self, at: Option<Descriptor>, path: &CStr, how: OpenHow) -> io::Result<Descriptor> {
+        self.world().open_file(at, path, how, false).map(Descriptor).map_err(io::Error::from_raw_os_error)
+    }
+
+    fn stat(&mut self, file: Descriptor) -> io::Result<Stat> {
+        let mut world = self.world();
+        let file = world.open_disk(file);
+        Ok(Stat { kind: file.kind, size: file.bytes.len() as u64, mtime: file.mtime, executable: false })
+    }
+
+    fn read_cached(&mut self, file: Descriptor, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut world = self.world();
+        let file = world.open_disk(file);
+        let offset = offset as usize;
+        if offset >= file.bytes.len() {
+            return Ok(0);
+        }
+        let n = file.cached.saturating_sub(offset).min(buffer.len());
+        buffer[..n].copy_from_slice(&file.bytes[offset..offset + n]);
+        if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
+    }
+
+    fn set_blocking(&mut self, _: Descriptor) {}
+
+    fn is_cached(&mut self, file: Descriptor, offset: u64, bytes: u64) -> io::Result<bool> {
+        let mut world = self.world();
+        match world.faults.cachestat_error {
+            0 => Ok((offset + bytes) as usize <= world.open_disk(file).cached),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    fn send_more(&mut self, socket: Descriptor, bytes: &[u8]) -> io::Result<usize> {
+        let mut world = self.world();
+        let world = &mut *world;
+        let again = World::every(&mut world.sends, world.faults.send_eagain);
+        let most = if world.faults.write_most == 0 { usize::MAX } else { world.faults.write_most };
+        let end = world.ends.get_mut(&socket.0).expect("an open socket");
+        assert!(!end.closed && !end.finished);
+        match end.error {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None if again || end.stalled => Err(io::ErrorKind::WouldBlock.into()),
+            None => {
+                let n = bytes.len().min(most);
+                end.outbox.extend_from_slice(&bytes[..n]);
+                Ok(n)
+            }
+        }
+    }
+
+    fn send_file(&mut self, to: Descriptor, file: Descriptor, offset: u64, most: usize) -> io::Result<usize> {
+        let bytes = {
+            let mut world = self.world();
+            let file = world.open_disk(file);
+            let from = file.bytes.len().min(offset as usize);
+            let n = most.min(file.bytes.len() - from);
+            assert!(from + n <= file.cached, "sendfile would have waited for the disk");
+            file.bytes[from..from + n].to_vec()
+        };
+        if bytes.is_empty() { Ok(0) } else { self.send_more(to, &bytes) }
+    }
+
     fn unacknowledged(&mut self, _: Descriptor) -> usize {
         0
     }
@@ -507,6 +714,14 @@ impl Driver for Scripted {
 
     fn close(&mut self, descriptor: Descriptor) {
         let mut world = self.world();
+        let reads = |p: &Pending| matches!(p.operation, Operation::Read(d, ..) | Operation::Write(d, ..) | Operation::Open(Some(d), ..) if d == descriptor);
+        if let Some(name) = world.open_files.remove(&descriptor.0) {
+            if name.ends_with('#') {
+                world.disk.remove(&name);
+            }
+            assert!(!world.pending.iter().any(reads), "closed with an operation in the kernel's hands");
+            return;
+        }
         if world.pipes.remove(&descriptor.0).is_some() || world.pipe_writers.remove(&descriptor.0).is_some() {
             return;
         }
@@ -517,7 +732,8 @@ impl Driver for Scripted {
             | Operation::PollWrite(d)
             | Operation::PollRoom(d) => d == descriptor,
             Operation::Accept(d) => d == descriptor,
-            Operation::Cancel(_) => false,
+            Operation::Open(..) | Operation::Read(..) | Operation::Write(..) => false,
+            Operation::Unlink(_) | Operation::Cancel(_) => false,
         };
         assert!(
             !world.pending.iter().chain(&world.held).any(pending),

@@ -66,7 +66,7 @@ impl<D: Driver> Socket<D> {
     }
 
     /// Waits until the socket takes bytes again, or has failed.
-    async fn room(&self) {
+    pub async fn room(&self) {
         self.with(|entry| {
             if entry.waiting.is_none() {
                 let target = self.reactor.0.ops.borrow_mut().insert(Op::Room { socket: self.index });

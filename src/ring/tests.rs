@@ -518,3 +518,43 @@ fn a_socket_knows_both_its_ends() {
     let socket = adopt(one.into());
     assert_eq!((socket.peer().unwrap(), socket.local().unwrap()), (None, None));
 }
+
+/// What is not in the page cache is not waited for: it is read by way of the ring.
+#[test]
+fn a_cold_file_is_read_by_the_ring() {
+    use rustix::fs::{Advice, fadvise};
+    use std::ffi::CString;
+    let Ok(driver) = uring::Uring::new() else { return println!("skipped: no io_uring here") };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, vec![b'x'; 100_000]).unwrap();
+    let cold = std::fs::File::open(&path).unwrap();
+    cold.sync_all().unwrap();
+    fadvise(&cold, 0, None, Advice::DontNeed).unwrap();
+    let path = CString::new(path.into_os_string().into_encoded_bytes()).unwrap();
+    let reactor = Reactor::new(driver, 4, 0);
+    let (inner, done) = (reactor.clone(), Rc::new(RefCell::new(None)));
+    let slot = done.clone();
+    reactor.spawn(async move {
+        let file = inner.open(None, &path, OpenHow::to_read(Resolve::Anywhere)).await.unwrap();
+        assert_eq!(inner.stat(&file).unwrap().size, 100_000);
+        let mut lease = inner.buffers().reserve(1, 1).await.take();
+        let at_once = inner.try_read(&file, &mut lease[..1000], 0).unwrap();
+        let (lease, read) = inner.read(&file, lease, 10..1010, 0).await;
+        assert_eq!((read.unwrap(), &lease[9..11], lease[1009]), (1000, &[0, b'x'][..], b'x'));
+        drop(lease);
+        let mut again = inner.buffers().reserve(1, 1).await.take();
+        let warm = inner.try_read(&file, &mut again[..1000], 0).unwrap();
+        *slot.borrow_mut() = Some((at_once, warm));
+    });
+    while done.borrow().is_none() {
+        reactor.turn().unwrap();
+    }
+    // A file system in memory is never cold.
+    let (at_once, warm) = done.take().expect("just seen");
+    assert!(at_once.is_none() || at_once == Some(1000));
+    assert_eq!(warm, Some(1000));
+    assert!(reactor.gauges().files[1] == 1 && reactor.gauges().files[2] >= 1);
+    reactor.finish(100).unwrap();
+    assert_eq!(reactor.gauges().op_slots, 0);
+}

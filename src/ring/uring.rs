@@ -1,10 +1,12 @@
 //! The driver for earnest: one io_uring, created on the thread that uses it.
 
+mod disk;
 pub mod trial;
 
-use super::driver::{Completion, Descriptor, Domain, Driver, Notify, Operation, PipeEnds, Shutdown};
+use super::driver::{Completion, Descriptor, Domain, Driver, Notify, OpenHow, Operation, PipeEnds, Shutdown, Stat};
 use crate::limits;
 use io_uring::{IoUring, opcode, squeue, types};
+use std::ffi::CStr;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -215,6 +217,16 @@ impl Driver for Uring {
                 // a slow reader's send to a kernel worker thread (io-wq). What is left is sent on by the op slot.
                 opcode::Send::new(types::Fd(d.0), data, len).flags(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT).build()
             }
+            Operation::Open(at, path, how) => {
+                opcode::OpenAt2::new(types::Fd(at.map_or(libc::AT_FDCWD, |at| at.0)), path, how.cast()).build()
+            }
+            Operation::Read(d, data, len, offset) => {
+                opcode::Read::new(types::Fd(d.0), data, len).offset(offset).build()
+            }
+            Operation::Write(d, data, len, offset) => {
+                opcode::Write::new(types::Fd(d.0), data, len).offset(offset).build()
+            }
+            Operation::Unlink(path) => opcode::UnlinkAt::new(types::Fd(libc::AT_FDCWD), path).build(),
             Operation::Cancel(target) => opcode::AsyncCancel::new(target).build(),
         };
         self.push(entry.user_data(user_data));
@@ -311,6 +323,39 @@ impl Driver for Uring {
 
     fn splice_out(&mut self, pipe: Descriptor, to: Descriptor, most: usize, more: bool) -> io::Result<usize> {
         splice(pipe, to, most, if more { libc::SPLICE_F_MORE } else { 0 })
+    }
+
+    fn open(&mut self, at: Option<Descriptor>, path: &CStr, how: OpenHow) -> io::Result<Descriptor> {
+        disk::open(at, path, how)
+    }
+
+    fn stat(&mut self, file: Descriptor) -> io::Result<Stat> {
+        disk::stat(file)
+    }
+
+    fn read_cached(&mut self, file: Descriptor, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        disk::read_cached(file, buffer, offset)
+    }
+
+    fn set_blocking(&mut self, file: Descriptor) {
+        // SAFETY: no memory arguments. Of the flags that may be set files here have no other.
+        unsafe { libc::fcntl(file.0, libc::F_SETFL, 0) };
+    }
+
+    fn is_cached(&mut self, file: Descriptor, offset: u64, bytes: u64) -> io::Result<bool> {
+        disk::is_cached(file, offset, bytes)
+    }
+
+    fn send_more(&mut self, socket: Descriptor, bytes: &[u8]) -> io::Result<usize> {
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE;
+        // SAFETY: the bytes are readable for their length during the call.
+        check(unsafe { libc::send(socket.0, bytes.as_ptr().cast(), bytes.len(), flags) } as i64)
+    }
+
+    fn send_file(&mut self, to: Descriptor, file: Descriptor, offset: u64, most: usize) -> io::Result<usize> {
+        let mut offset = offset as libc::off64_t;
+        // SAFETY: the kernel reads and writes one offset; the socket is non-blocking.
+        check(unsafe { libc::sendfile64(to.0, file.0, &raw mut offset, most) } as i64)
     }
 
     fn unacknowledged(&mut self, socket: Descriptor) -> usize {

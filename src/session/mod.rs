@@ -1,5 +1,6 @@
 //! What happens on a connection. Sessions see their worker through [`Context`] only.
 
+mod clock;
 mod greet;
 pub mod http;
 pub mod relay;
@@ -8,7 +9,9 @@ mod thinning;
 mod tries;
 pub mod tunnel;
 
-use crate::handlers::acme;
+use crate::handlers::files::{listing, shelf::Shelf};
+use crate::handlers::{acme, auth};
+use crate::log::access::{AccessFile, Gathered};
 use crate::log::{Level, LogSender};
 use crate::proto::reason::Reason;
 use crate::ring::{Driver, Owner, Reactor};
@@ -18,6 +21,7 @@ use http::parking::Parking;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::{Duration, SystemTime};
 use thinning::Thinning;
 
@@ -31,13 +35,25 @@ pub struct Context<D: Driver> {
     worker: usize,
     log: LogSender,
     draining: Cell<Option<u64>>,
+    /// Requests that `limit_req` delays.
+    delayed: Cell<u32>,
     last_owner: Cell<Owner>,
     /// Where answers to ACME challenges are asked for.
     pub challenges: acme::Desk,
+    /// Where passwords are looked up.
+    pub passwords: auth::Desk,
+    /// Files that are served.
+    pub files: Shelf<D>,
+    /// Where listings of directories are asked for.
+    pub listings: listing::Desk,
     /// Idle client connections.
     pub parking: Parking<D>,
     date: RefCell<(u64, String)>,
     thinning: Thinning,
+    clock: clock::Clock,
+    /// Lines of access logs that were not handed over yet, and who does that.
+    gathered: RefCell<Gathered>,
+    gatherer: Cell<Option<Waker>>,
 }
 
 impl<D: Driver> Context<D> {
@@ -50,7 +66,7 @@ impl<D: Driver> Context<D> {
         log: LogSender,
     ) -> Self {
         let (draining, last_owner, date) = (Cell::new(None), Cell::new(0), RefCell::default());
-        let parking = Parking::new(&reactor);
+        let (parking, files) = (Parking::new(&reactor), Shelf::new(&reactor));
         Self {
             reactor,
             upstreams,
@@ -58,11 +74,18 @@ impl<D: Driver> Context<D> {
             worker,
             log,
             draining,
+            delayed: Cell::new(0),
             last_owner,
             challenges: acme::Desk::default(),
+            passwords: auth::Desk::default(),
+            files,
+            listings: listing::Desk::default(),
             parking,
             date,
             thinning: Thinning::default(),
+            clock: clock::Clock::default(),
+            gathered: RefCell::default(),
+            gatherer: Cell::default(),
         }
     }
 
@@ -100,6 +123,34 @@ impl<D: Driver> Context<D> {
                 self.log(level, format!("{} ({more} more lines of this reason were left out before)", line()))
             }
         }
+    }
+
+    /// Appends a line to an access log; `fill` writes it with its end. Never waits.
+    fn write_line(&self, file: &Arc<AccessFile>, fill: impl FnOnce(&mut Vec<u8>)) {
+        let first = self.gathered.borrow_mut().write(file, fill);
+        if first && let Some(waker) = self.gatherer.take() {
+            waker.wake();
+        }
+    }
+
+    /// Hands the lines of access logs over to their writers.
+    pub fn hand_over(&self) {
+        self.gathered.borrow_mut().hand_over();
+    }
+
+    /// No line waits.
+    #[cfg(test)]
+    fn gathered_is_empty(&self) -> bool {
+        self.gathered.borrow().is_empty()
+    }
+
+    /// Ready when a line waits.
+    fn poll_gathered(&self, task: &mut std::task::Context<'_>) -> Poll<()> {
+        if !self.gathered.borrow().is_empty() {
+            return Poll::Ready(());
+        }
+        self.gatherer.set(Some(task.waker().clone()));
+        Poll::Pending
     }
 
     /// Begins the drain: idle connections get their grace, others close after their answer.

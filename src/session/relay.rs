@@ -1,12 +1,16 @@
 //! Moving one body from one socket to another: the same function for requests and responses.
 
+mod coded;
+
+pub use coded::Begun;
+
 use crate::limits::{BUFFER_SMALL, CHUNK_HEADROOM, CHUNK_TAILROOM, TURN_BUDGET};
 use crate::proto::body::{Decoder, Encoder};
 use crate::proto::reason::Reason;
 use crate::proto::writer::Writer;
 use crate::ring::executor::yield_now;
 use crate::ring::{Driver, Elapsed, Lease, Pipe, Reservation, Socket, Timer};
-use crate::stats::{Counter, WorkerStats};
+use crate::stats::{Tally, WorkerStats};
 use crate::tls::Stream;
 use bytes::BytesMut;
 use std::io;
@@ -59,9 +63,9 @@ pub struct Relay<'a, D: Driver> {
     /// Takes raw bytes that were received but belong to the next message.
     pub spill: &'a mut BytesMut,
     /// Counts raw bytes received.
-    pub received: &'a Counter,
+    pub received: Tally<'a>,
     /// Counts bytes sent.
-    pub sent: &'a Counter,
+    pub sent: Tally<'a>,
     /// Counts spliced and copied bytes.
     pub stats: &'a WorkerStats,
 }
@@ -168,9 +172,9 @@ impl<D: Driver> Relay<'_, D> {
             };
             moved += n;
             *budget = budget.saturating_sub(n);
-            for counter in [self.received, self.sent, &self.stats.bytes_spliced] {
-                counter.add(n as u64);
-            }
+            self.received.add(n as u64);
+            self.sent.add(n as u64);
+            self.stats.bytes_spliced.add(n as u64);
             while pipe.held() > 0 {
                 let written = to.while_taking(self.timer, self.send_ms, to.splice_out(&mut pipe, false)).await;
                 written.map_err(|Elapsed| Broken::WriteTimeout)?.map_err(Broken::Write)?;

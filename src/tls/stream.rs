@@ -316,6 +316,11 @@ impl<D: Driver> Stream<D> {
         self.socket.poll_failed(cx)
     }
 
+    /// See [`Socket::poll_ended`].
+    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_ended(cx)
+    }
+
     /// See [`Socket::watch`].
     pub fn watch(&self, watcher: Watcher, tag: u32) {
         self.socket.watch(watcher, tag);

@@ -13,7 +13,9 @@ pub use picked::{Failure, Opening, Pick, Picked};
 use crate::balance::health::State;
 use crate::balance::{Group, Key, Picker, Tried};
 use crate::config::plan::Plan;
+use crate::limit::Zones;
 use crate::limits::{DOWN_LOOK_INTERVAL, UPSTREAM_EXCHANGES_MAX};
+use crate::log::access::AccessFile;
 use crate::ring::{Driver, Elapsed, Reactor, Watcher};
 use crate::site::Site;
 use crate::tls::Terms;
@@ -65,6 +67,22 @@ pub struct Live<D: Driver> {
     pub groups: Vec<Rc<Pools<D>>>,
     /// How TLS is spoken.
     pub terms: Arc<Terms>,
+    /// One per `Plan::access_logs`.
+    pub access_logs: Arc<Vec<Arc<AccessFile>>>,
+    /// What `limit_req` and `limit_conn` count.
+    pub zones: Arc<Zones>,
+}
+
+impl<D: Driver> Live<D> {
+    fn of(site: &Site, groups: Vec<Rc<Pools<D>>>) -> Self {
+        Live {
+            plan: site.plan.clone(),
+            groups,
+            terms: site.terms.clone(),
+            access_logs: site.access_logs.clone(),
+            zones: site.zones.clone(),
+        }
+    }
 }
 
 /// All upstreams as one worker sees them.
@@ -81,7 +99,7 @@ pub struct Upstreams<D: Driver> {
 impl<D: Driver> Upstreams<D> {
     /// Pools for all upstreams of `site`. Fails on an address that the kernel cannot hold (a unix path too long).
     pub fn new(reactor: Reactor<D>, site: &Site, worker: usize) -> io::Result<Self> {
-        let live = Live { plan: site.plan.clone(), groups: Vec::new(), terms: site.terms.clone() };
+        let live = Live::of(site, Vec::new());
         let live = RefCell::new(Rc::new(live));
         let upstreams = Self { watcher: reactor.watcher(), reactor, worker, live, peers: RefCell::default() };
         upstreams.swap(site)?;
@@ -98,7 +116,7 @@ impl<D: Driver> Upstreams<D> {
         let before = self.live();
         let pools = |group: &Arc<Group>| self.pools(group, &before);
         let groups = site.groups.iter().map(pools).collect::<io::Result<Vec<_>>>()?;
-        *self.live.borrow_mut() = Rc::new(Live { plan: site.plan.clone(), groups, terms: site.terms.clone() });
+        *self.live.borrow_mut() = Rc::new(Live::of(site, groups));
         let live = self.live();
         let stays = |peer: &Rc<Peer<D>>| live.groups.iter().flat_map(|pools| &pools.peers).any(|p| Rc::ptr_eq(p, peer));
         for peer in before.groups.iter().flat_map(|pools| &pools.peers).filter(|peer| !stays(peer)) {

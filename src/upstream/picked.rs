@@ -4,7 +4,7 @@ use super::pool::Peer;
 use super::{Pools, Upstreams};
 use crate::balance::health::{Cause, State};
 use crate::balance::{Picker, ServerIndex};
-use crate::config::plan::Balance;
+use crate::config::plan::{Address, Balance};
 use crate::proto::reason::Reason;
 use crate::ring::{Driver, Elapsed, Owner, Reservation, Socket, Timer};
 use crate::stats::ServerStats;
@@ -85,6 +85,11 @@ impl<D: Driver> Picked<D> {
     /// As configured, for people.
     pub fn name(&self) -> &str {
         &self.peer.member.name
+    }
+
+    /// The one of its addresses that was connected to last.
+    pub fn address(&self) -> Option<&Address> {
+        self.peer.member.addresses.get(self.peer.last_good.get())
     }
 
     /// For the cookie that names it.

@@ -6,12 +6,13 @@ mod listen;
 
 use crate::config::plan::{Address, Plan};
 use crate::limits;
+use crate::log::access::AccessFile;
 use crate::log::{Level, LogSender};
 use crate::ring::executor::Mailbox;
 use crate::ring::uring::Uring;
 use crate::ring::{Descriptor, Driver, Reactor};
 use crate::session::Context;
-use crate::session::http::parking;
+use crate::session::http::{parking, record};
 use crate::site::Site;
 use crate::stats::{Stats, WorkerStats};
 use crate::tls::Terms;
@@ -34,6 +35,8 @@ struct Orders {
     stop: AtomicBool,
     /// Another site lies in `site`.
     swap: AtomicBool,
+    /// The lines of access logs that it has gathered are to be handed over.
+    hand_over: AtomicBool,
     site: Mutex<Option<Arc<Site>>>,
 }
 
@@ -58,13 +61,20 @@ pub fn count(plan: &Plan) -> usize {
     plan.workers.unwrap_or_else(available).clamp(1, limits::WORKERS_MAX)
 }
 
-/// Binds the listeners and starts the workers; returns when all of them accept. On an error nothing stays behind.
-pub fn start(plan: Arc<Plan>, terms: Arc<Terms>, log: LogSender) -> Result<Workers, StartError> {
+/// Binds the listeners and starts the workers; returns when all of them accept. On an error nothing stays behind. `access_logs` are those
+/// of the plan.
+pub fn start(
+    plan: Arc<Plan>,
+    terms: Arc<Terms>,
+    access_logs: Vec<Arc<AccessFile>>,
+    log: LogSender,
+) -> Result<Workers, StartError> {
     let workers = count(&plan);
     let mut bound = (*plan).clone();
     let mut sockets = listen::bind(&mut bound, workers)?;
     let plan = Arc::new(bound);
-    let site = Arc::new(Site::new(plan.clone(), terms, workers, &|_| None, None));
+    let site = Site::new(plan.clone(), terms, workers, &|_| None, None).with_access_logs(Arc::new(access_logs));
+    let site = Arc::new(site);
     let stats = Arc::new(Stats::new(&plan, workers));
     let handover = Arc::new(Handover::new(stats.clone(), plan.handover));
     let cpus = core_affinity::get_core_ids().unwrap_or_default();
@@ -113,6 +123,17 @@ impl Workers {
     /// No worker that still runs has a swap before it.
     pub fn have_swapped(&self) -> bool {
         let waits = |handle: &Handle| handle.orders.swap.load(Ordering::Acquire) && !handle.thread.is_finished();
+        !self.handles.iter().any(waits)
+    }
+
+    /// Lines of access logs are handed over now, not only when a batch is full or old.
+    pub fn hand_over(&self) {
+        self.order(|orders| &orders.hand_over);
+    }
+
+    /// No worker that still runs has that before it.
+    pub fn have_handed_over(&self) -> bool {
+        let waits = |handle: &Handle| handle.orders.hand_over.load(Ordering::Acquire) && !handle.thread.is_finished();
         !self.handles.iter().any(waits)
     }
 
@@ -210,6 +231,7 @@ fn run(
     reactor.spawn(handover::receive(cx.clone(), handover.clone(), accept::Accepting::new(&accepting)));
     reactor.spawn(upstreams.clone().tend());
     reactor.spawn(parking::tend(cx.clone()));
+    reactor.spawn(record::tend(cx.clone()));
     reactor.spawn(reactor.clone().tidy());
     let _ = ready.send(Ok(reactor.mailbox()));
     let stats = &stats.workers[worker];
@@ -221,6 +243,7 @@ fn run(
     upstreams.close_idle();
     // A generous bound: a close takes one turn, but a ring under load may take some more.
     let _ = reactor.finish(10_000);
+    cx.hand_over();
     publish(&cx, stats);
     stats.drained.store(true, Ordering::Release);
 }
@@ -245,6 +268,9 @@ fn turn_until_done<D: Driver>(
         }
         if orders.swap.load(Ordering::Acquire) {
             swap(cx, orders);
+        }
+        if orders.hand_over.swap(false, Ordering::AcqRel) {
+            cx.hand_over();
         }
         if orders.stop.load(Ordering::Acquire) {
             return Ok(());

@@ -32,6 +32,16 @@ fn bodies_arrive_whole_both_ways() {
 
 #[test]
 fn bodies_arrive_whole_through_two_legs_of_tls() {
+    through_two_legs(ROOM);
+}
+
+#[test]
+fn bodies_that_are_held_arrive_whole_through_two_legs_of_tls() {
+    through_two_legs(&format!("{ROOM}\nproxy_request_buffering = \"on\""));
+}
+
+#[track_caller]
+fn through_two_legs(top: &str) {
     let authority = super::Authority::new("backends");
     let backend = Backend::secure(server_config(&authority.server(&["app.test"]).identity, None), peers::script);
     let pair = super::Authority::new("root").server(&[SITE]);
@@ -39,7 +49,7 @@ fn bodies_arrive_whole_through_two_legs_of_tls() {
     super::write(folder.path(), "backends.pem", &authority.pem());
     let lines = "proxy_ssl_trusted_certificate = \"{dir}/backends.pem\"\nproxy_ssl_name = \"app.test\"\n";
     let ringgate = Setup::new()
-        .top(ROOM)
+        .top(top)
         .upstream("app", &[backend.place()], "")
         .server(super::LISTEN, &(offering(&["site"]) + lines), &[("/", "https://app", "")])
         .server("127.0.0.2:0", lines, &[("/", "https://app", "")])

@@ -5,11 +5,11 @@ use crate::config::address::{self, Target};
 use crate::config::file::{Backend, BackendTable, Word};
 use crate::config::plan::{Address, Host, Peer, are_doors};
 use crate::config::report::{Place, Report};
-use crate::config::settings::wait;
 use crate::config::slips::closest;
 use crate::config::value::{count, duration, switch};
 use crate::limits;
 use std::ops::Range;
+use std::time::Duration;
 
 /// What can stand behind an address: with a value, and alone.
 const WITH_VALUE: [&str; 5] = ["weight", "max_conns", "max_fails", "fail_timeout", "slow_start"];
@@ -25,6 +25,10 @@ impl Builder<'_> {
             }
             Backend::Table(table) => self.table(&mut peer, table, source, span)?,
         };
+        if peer.fail_timeout.is_zero() {
+            // nginx's word for a server that is never taken out of use.
+            (peer.max_fails, peer.fail_timeout) = (0, Duration::from_millis(limits::FAIL_TIMEOUT_DEFAULT));
+        }
         let target = match address::target(&text, Some(80)) {
             Ok(target) => target,
             Err(message) => {
@@ -156,7 +160,7 @@ fn parameter(peer: &mut Peer, name: &str, value: &str) -> Result<(), String> {
             peer.max_conns = Some(count(value, 0, limits::CONNECTIONS_MAX.into())? as u32).filter(|&most| most > 0);
         }
         "max_fails" => peer.max_fails = count(value, 0, limits::FAILS_MAX.into())? as u32,
-        "fail_timeout" => peer.fail_timeout = wait(value)?,
+        "fail_timeout" => peer.fail_timeout = duration(value)?,
         "slow_start" => peer.slow_start = Some(duration(value)?).filter(|time| !time.is_zero()),
         "resolve" => match switch(value)? {
             true => {}

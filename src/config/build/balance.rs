@@ -2,6 +2,7 @@
 
 use crate::config::plan::{Balance, Sticky};
 use crate::config::slips::closest;
+use crate::config::template::Known;
 use crate::config::template::Template;
 use crate::config::value::duration;
 use crate::limits;
@@ -54,7 +55,7 @@ fn hash(words: &[&str]) -> Result<Template, String> {
         [text] => text.trim_matches(['"', '\'']),
         _ => return Err(format!("`hash` takes one text without blanks; write \"hash {}\"", key.concat())),
     };
-    let template = Template::parse(text)?;
+    let template = Template::parse(text, &Known::default())?;
     if template.variables().next().is_none() {
         return Err(format!("\"{text}\" has no variable: all would go to one server; write \"hash $request_uri\""));
     }
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn methods_are_understood() {
-        let hash = |text: &str| Balance::Hash(Template::parse(text).unwrap());
+        let hash = |text: &str| Balance::Hash(Template::parse(text, &Known::default()).unwrap());
         for (text, expected) in [
             ("round_robin", Balance::RoundRobin),
             ("least_conn", Balance::LeastConn),

@@ -2,33 +2,83 @@
 
 use super::Builder;
 use super::backend::not_found_now;
-use crate::config::address::{self, Pass, Target};
+use crate::config::address::{self, Asked, Pass, Passed, Target};
 use crate::config::plan::{self, Peer, Upstream};
 use crate::config::report::{Place, Report};
 use crate::config::settings::proxy_ssl::ProxySsl;
 use crate::config::slips::closest;
+use crate::config::template::{Part, Template, Variable};
 
 /// Why a server's certificate cannot be verified.
 pub(super) const NAMELESS: &str = "a unix socket has no name to look for in the certificate";
 
 impl Builder<'_> {
-    /// The upstream that a location's `proxy_pass` leads to, and whether by TLS.
-    pub(super) fn pass(&mut self, text: &str, place: &Place) -> Result<(usize, bool), Box<Report>> {
-        let (pass, https) = address::pass(text).map_err(|message| Box::new(Report::error(place.clone(), message)))?;
-        if let Some(group) = self.known_group(&pass, place)? {
+    /// Who a location's `proxy_pass` leads to.
+    pub(super) fn pass(&mut self, passed: &Passed, place: &Place) -> Result<plan::Pass, Box<Report>> {
+        match &passed.to {
+            Asked::Fixed(name, pass) => self.fixed(name, pass, passed.https, place).map(plan::Pass::Upstream),
+            Asked::Variable(text) => self.by_variable(text, passed.https, place),
+        }
+    }
+
+    /// The upstream of a group, or of an address that is called `name`.
+    fn fixed(&mut self, name: &str, pass: &Pass, https: bool, place: &Place) -> Result<usize, Box<Report>> {
+        if let Some(group) = self.known_group(pass, place)? {
             if https {
                 self.warn_port_80(group, place);
             }
-            return Ok((group, https));
+            return Ok(group);
         }
         let target = match pass {
             Pass::Host(name) => {
                 Target::Name(name.to_ascii_lowercase(), if https { address::HTTPS } else { address::HTTP })
             }
-            Pass::Address(target) => target,
+            Pass::Address(target) => target.clone(),
         };
-        let name = text.trim().trim_start_matches(if https { "https://" } else { "http://" });
-        Ok((self.address(target, name, place)?, https))
+        self.address(target, name, place)
+    }
+
+    /// A host that is known when a request is. What its variable can be is made ready as far as the file says it.
+    fn by_variable(&mut self, text: &str, https: bool, place: &Place) -> Result<plan::Pass, Box<Report>> {
+        let error = |message| Box::new(Report::error(place.clone(), message));
+        let host = Template::parse(text, &self.known).map_err(error)?;
+        let values = match host.parts() {
+            [Part::Variable(Variable::Custom(name))] => self.values_of(name),
+            _ => Vec::new(),
+        };
+        let literal: Vec<String> = values.iter().filter_map(|value| value.as_literal()).map(str::to_owned).collect();
+        let is_sure = !values.is_empty() && literal.len() == values.len();
+        for value in literal.iter().filter(|value| !value.is_empty()) {
+            let url = format!("http://{value}");
+            match address::pass(&url) {
+                Ok(Passed { to: Asked::Fixed(name, pass), uri: "", .. }) => {
+                    self.fixed(name, &pass, https, place)?;
+                }
+                _ => {
+                    let message = format!("`{text}` can be \"{value}\", which is neither a group nor an address");
+                    self.report_once(Report::warning(place.clone(), message));
+                }
+            }
+        }
+        if !is_sure {
+            let message = format!(
+                "`{text}` can only lead to a group of this file, or to an address that another `proxy_pass` names"
+            );
+            self.reports.push(Report::warning(place.clone(), message));
+            self.groups.values_mut().for_each(|group| group.used = true);
+        }
+        Ok(plan::Pass::Named(host))
+    }
+
+    /// All that a variable of the file's own can be: by its map, and by `set`.
+    fn values_of(&self, name: &str) -> Vec<Template> {
+        let maps = self.maps.iter().filter(|map| *map.name == *name);
+        let by_map = maps.flat_map(|map| {
+            let tables = [&map.exact, &map.leading, &map.trailing].into_iter().flat_map(|table| table.values());
+            tables.chain(map.regexes.iter().map(|(_, value)| value)).chain([&map.default])
+        });
+        let by_set = self.set.iter().filter(|(known, _)| **known == *name).map(|(_, value)| value);
+        by_map.chain(by_set).cloned().collect()
     }
 
     /// Servers of a group without a port have nginx's, which seldom speaks TLS.
@@ -41,12 +91,19 @@ impl Builder<'_> {
     }
 
     /// What backends are asked for by `settings`: index into `Plan::proxy_ssls`. `upstream`: who they are.
-    pub(super) fn proxy_ssl(&mut self, settings: &ProxySsl, alpn: &[&str], upstream: usize, place: &Place) -> usize {
+    pub(super) fn proxy_ssl(
+        &mut self,
+        settings: &ProxySsl,
+        alpn: &[&str],
+        upstream: Option<usize>,
+        place: &Place,
+    ) -> usize {
         let asked = settings.asked(alpn).unwrap_or_else(|report| {
             self.report_once(*report);
             plan::ProxySsl::default()
         });
-        let peers = self.upstreams.get(upstream).map_or(&[][..], |upstream| &upstream.peers);
+        let peers =
+            upstream.and_then(|upstream| self.upstreams.get(upstream)).map_or(&[][..], |upstream| &upstream.peers);
         if asked.verify && asked.name.is_none() && peers.iter().any(|peer| peer.name.starts_with("unix:")) {
             self.error(place.clone(), format!("{NAMELESS}; write `proxy_ssl_name`"));
         }

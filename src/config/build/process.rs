@@ -5,6 +5,7 @@ use crate::config::file::{File, Many, Word};
 use crate::config::include::Parsed;
 use crate::config::plan::{self, Plan};
 use crate::config::report::{Place, Report};
+use crate::config::settings::logs::error_log;
 use crate::config::settings::{splice_min, wait};
 use crate::config::value::{count, duration, switch};
 use crate::limits;
@@ -22,12 +23,7 @@ impl Builder<'_> {
                 .map(|n| Some(n as usize))
                 .map_err(|e| format!("{e}, or \"auto\"")),
         };
-        let error_log = |text: &str| match text {
-            "stderr" => Ok(None),
-            "" => Err("write a path, or \"stderr\"".to_string()),
-            "off" => Err("the error log cannot be switched off; write \"/dev/null\" if it must be".to_string()),
-            path => Ok(Some(directory.join(path))),
-        };
+        let error_log = |text: &str| error_log(text, directory);
         let admin = |text: &str| match text {
             "off" => Ok(None),
             "" => Err("write a path, or \"off\"".to_string()),
@@ -40,6 +36,8 @@ impl Builder<'_> {
             }
         };
         let connections = |text: &str| count(text, 1, limits::CONNECTIONS_MAX.into()).map(|n| n as u32);
+        let (error_log, error_log_level) =
+            self.setting(*source, &file.error_log, (None, plan::LogLevel::default()), error_log);
         let shutdown = Duration::from_millis(limits::SHUTDOWN_TIMEOUT_DEFAULT);
         Plan {
             workers: self.setting(*source, &file.workers, None, workers),
@@ -50,7 +48,8 @@ impl Builder<'_> {
                 connections,
             ),
             handover: self.setting(*source, &file.handover, true, switch),
-            error_log: self.setting(*source, &file.error_log, None, error_log),
+            error_log,
+            error_log_level,
             admin: self.setting(*source, &file.admin, self.surroundings.admin_default(), admin),
             shutdown_timeout: self.setting(*source, &file.shutdown_timeout, shutdown, duration),
             splice_min: self.setting(*source, &file.splice_min, Some(limits::SPLICE_MIN_DEFAULT), splice_min),
@@ -58,6 +57,10 @@ impl Builder<'_> {
             listeners: Vec::new(),
             servers: Vec::new(),
             tcps: Vec::new(),
+            maps: Vec::new(),
+            limit_req_zones: Vec::new(),
+            limit_conn_zones: Vec::new(),
+            access_logs: Vec::new(),
             proxy_ssls: Vec::new(),
             upstreams: Vec::new(),
         }

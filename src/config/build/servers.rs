@@ -1,15 +1,18 @@
 //! Servers and their locations.
 
 use super::listening::of_no_use;
+use super::locations::Tree;
 use super::{Builder, Section};
 use crate::config::address;
 use crate::config::file::{self, Many, Word};
-use crate::config::plan::{Action, Server};
+use crate::config::plan::{Action, Location, Matching, Root, Server, TryFiles};
 use crate::config::report::{Place, Report};
-use crate::config::returns::{hsts, returns};
+use crate::config::returns::hsts;
 use crate::config::settings::Settings;
 use crate::config::settings::files::file;
+use ahash::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use toml::Spanned;
 
 impl Builder<'_> {
@@ -22,75 +25,64 @@ impl Builder<'_> {
             Some(listen) => self.listen(Section::Server(self.servers.len()), listen, source, address::listen),
             None => self.listen_by_default(place.clone()),
         }
-        let returns = self.setting(source, &server.returns, None, |text| returns(text).map(Some));
+        self.types(&mut settings, &server.types, source);
         if let (Some(setting), Some((first, _))) = (&server.returns, server.location.0.first()) {
             let message = "`return` answers every request of this server: its locations are never reached";
             let report = Report::warning(Place::at(source, first.span()), message);
             self.reports.push(report.also(Place::at(source, setting.span()), "this answers"));
         }
-        if server.location.0.is_empty() && server.returns.is_none() {
+        let rules = self.rules(&server.rewrite, &server.returns, source);
+        let try_files = self.try_files(&server.try_files, source);
+        let mut tree = Tree { source, locations: Vec::new(), named: HashMap::default(), wanted: Vec::new() };
+        let level = self.locations(&mut tree, &server.location, None, &settings);
+        let rest = self.rest(&settings, try_files);
+        let access_log = rest.access_log.clone();
+        let answers = rest.try_files.is_some() || rest.files.root != Root::None || !rest.error_pages.is_empty();
+        let is_empty = server.location.0.is_empty() && server.rewrite.is_none() && server.returns.is_none();
+        if is_empty && !answers {
             let help =
                 "beneath this [[server]] write\n\n[server.location.\"/\"]\nproxy_pass = \"http://127.0.0.1:3000\"";
-            self.reports.push(Report::error(place, "this server has no location: it could answer nothing").help(help));
+            let message = "this server has no location: it could answer nothing";
+            self.reports.push(Report::error(place, message).help(help));
         }
-        let mut locations = Vec::new();
-        for (prefix, location) in &server.location.0 {
-            let place = Place::at(source, prefix.span());
-            if let Err(message) = self.prefix(prefix.get_ref(), &place) {
-                self.error(place.clone(), message);
-            }
-            let mut settings = settings.clone();
-            self.inherit(&mut settings, location.inherited(), source);
-            let action = self.action(location, &settings, source, place);
-            if let (None, Some((place, keys))) = (action.ssl(), of_no_use(&location.inherited(), "proxy_ssl_", source))
-            {
-                let message = format!("no server is asked by TLS here: {keys}; write proxy_pass = \"https://...\"");
-                self.reports.push(Report::warning(place, message));
-            }
-            locations.push(settings.location(prefix.get_ref().clone(), action));
-        }
+        tree.want(&server.try_files, &server.error_page);
+        self.warn_of_names(&tree);
+        let Tree { mut locations, named, .. } = tree;
         let by_tls = locations.iter().any(|location| location.action.ssl().is_some());
         if let (false, Some((place, keys))) = (by_tls, of_no_use(&server.inherited(), "proxy_ssl_", source)) {
             let message = format!("no location here asks by TLS: {keys}; write proxy_pass = \"https://...\"");
             self.reports.push(Report::warning(place, message));
         }
-        locations.sort_by_key(|location| std::cmp::Reverse(location.prefix.len()));
+        let is_prefix = |nth: &usize| locations[*nth].name == "/" || locations[*nth].name == "^~ /";
+        let fallback = (!level.prefixes.iter().any(is_prefix) && (answers || !rules.is_empty() || says_more(&rest)))
+            .then(|| {
+                locations.push(rest);
+                locations.len() - 1
+            });
         let section = Section::Server(self.servers.len());
         self.offer(section, &settings.ssl, vec!["http/1.1".to_string()], &server.inherited(), source);
         let hsts = self.hsts(server, source);
         let acme_webroot = self.webroot(server, source);
-        self.servers.push(Server { hsts, acme_webroot, returns, ..settings.server(names, locations) });
+        let rules = Arc::new(rules);
+        let server = Server {
+            hsts,
+            acme_webroot,
+            access_log,
+            rules,
+            locations,
+            level,
+            named,
+            fallback,
+            ..settings.server(names)
+        };
+        self.servers.push(server);
     }
 
-    /// What a location does, given where it begins.
-    fn action(&mut self, location: &file::Location, settings: &Settings, source: usize, place: Place) -> Action {
-        let returned = self.setting(source, &location.returns, None, |text| returns(text).map(Some));
-        match (returned, &location.returns, &location.proxy_pass) {
-            (_, Some(returns), Some(pass)) => {
-                let message = "`return` answers here: nothing would be passed on; leave one of them out";
-                let report = Report::error(Place::at(source, pass.span()), message);
-                self.reports.push(report.also(Place::at(source, returns.span()), "this answers"));
-            }
-            (Some(returned), ..) => return Action::Return(returned),
-            (None, Some(_), None) => {}
-            (None, None, Some(pass)) => {
-                let place = Place::at(source, pass.span());
-                match self.pass(&pass.get_ref().0, &place) {
-                    Ok((upstream, https)) => {
-                        let ssl = https.then(|| self.proxy_ssl(&settings.proxy_ssl, &["http/1.1"], upstream, &place));
-                        return Action::Proxy { upstream, ssl };
-                    }
-                    Err(report) => self.reports.push(*report),
-                }
-            }
-            (None, None, None) => {
-                let message = "this location has no `proxy_pass` and no `return`: it could answer nothing";
-                let report = Report::error(place, message);
-                self.reports.push(report.help("write\n\nproxy_pass = \"http://127.0.0.1:3000\""));
-            }
-        }
-        // With an error there is no plan.
-        Action::Proxy { upstream: 0, ssl: None }
+    /// What holds where no location does.
+    fn rest(&mut self, settings: &Settings, try_files: Option<TryFiles>) -> Location {
+        let action = if settings.served.root == Root::None { Action::Nothing } else { Action::Files };
+        let location = self.location(settings, String::new(), Matching::Rest, action);
+        Location { try_files: try_files.map(Arc::new), ..location }
     }
 
     fn hsts(&mut self, server: &file::Server, source: usize) -> Option<String> {
@@ -132,26 +124,14 @@ impl Builder<'_> {
         }
         names
     }
+}
 
-    fn prefix(&mut self, prefix: &str, place: &Place) -> Result<(), String> {
-        let first = prefix.split_whitespace().next().unwrap_or("");
-        if ["=", "~", "~*", "^~"].contains(&first) || prefix.starts_with(['=', '~', '^', '@']) {
-            return Err(
-                "only plain prefixes such as \"/app/\" are supported yet, not `=`, `~`, `^~` or `@`".to_string()
-            );
-        }
-        if !prefix.starts_with('/') {
-            return Err(format!("a location begins with a slash; write [server.location.\"/{prefix}\"]"));
-        }
-        if let Some((path, _)) = prefix.split_once(['?', '#']) {
-            return Err(format!("a location is a path, without a query; write [server.location.\"{path}\"]"));
-        }
-        let strange = prefix.split('/').any(|segment| segment == "." || segment == "..");
-        if strange || prefix.contains("//") || prefix.contains('%') {
-            let message =
-                "paths are decoded and tidied (`%20`, `//`, `/../`) before they are compared: this may never match";
-            self.reports.push(Report::warning(place.clone(), message));
-        }
-        Ok(())
-    }
+/// The settings of a server would say something of requests that no location takes.
+fn says_more(rest: &Location) -> bool {
+    !rest.access.is_open()
+        || !rest.answers.is_empty()
+        || !rest.limit_req.is_empty()
+        || !rest.limit_conn.is_empty()
+        || !rest.access_log.is_empty()
+        || !rest.compression.is_off()
 }

@@ -60,7 +60,7 @@ impl Builder<'_> {
             names: self.server_names(&tcp.server_name, source),
             ssl_preread,
             preread_timeout: self.setting(source, &tcp.preread_timeout, preread, wait),
-            proxy_ssl: by_tls.then(|| self.proxy_ssl(&settings.proxy_ssl, &[], upstream, &place)),
+            proxy_ssl: by_tls.then(|| self.proxy_ssl(&settings.proxy_ssl, &[], Some(upstream), &place)),
             proxy_protocol: self.setting(source, &tcp.proxy_protocol, None, proxy_protocol),
             ..settings.tcp(upstream, idle_timeout)
         };

@@ -15,6 +15,12 @@ pub struct Word(pub String);
 /// A value that may be absent.
 pub type Setting = Option<Spanned<Word>>;
 
+/// One or several values that may be absent.
+pub type Words = Option<Spanned<Many<Word>>>;
+
+/// A section whose keys are names that the file chooses.
+pub type Table = Named<Spanned<Many<Word>>>;
+
 /// One value or a list of them: `server = "a"` and `server = ["a", "b"]`.
 #[derive(Debug)]
 pub enum Many<T> {

@@ -17,6 +17,8 @@ pub enum Section {
     Location,
     /// `[[tcp]]`.
     Tcp,
+    /// `[map.NAME]`.
+    Map,
 }
 
 /// The form of a value.
@@ -30,6 +32,8 @@ pub enum Form {
     Backends,
     /// Further sections.
     Sections,
+    /// A section whose keys are the file's own.
+    Table,
 }
 
 /// One known key.
@@ -45,8 +49,8 @@ pub struct Key {
     pub example: &'static str,
 }
 
-use Form::{Backends, Sections, Word, Words};
-use Section::{Backend, HealthCheck, Location, Server, Tcp, Top, Upstream};
+use Form::{Backends, Sections, Table, Word, Words};
+use Section::{Backend, HealthCheck, Location, Map, Server, Tcp, Top, Upstream};
 
 const fn key(name: &'static str, form: Form, sections: &'static [Section], example: &'static str) -> Key {
     Key { name, form, sections, example }
@@ -57,7 +61,7 @@ pub const KEYS: &[Key] = &[
     key("workers", Word, &[Top], "workers = 4"),
     key("worker_connections", Word, &[Top], "worker_connections = 65536"),
     key("handover", Word, &[Top], "handover = \"off\""),
-    key("error_log", Word, &[Top], "error_log = \"/var/log/ringgate.log\""),
+    key("error_log", Word, &[Top], "error_log = \"/var/log/ringgate.log warn\""),
     key("admin", Word, &[Top], "admin = \"/run/ringgate.sock\""),
     key("shutdown_timeout", Word, &[Top], "shutdown_timeout = \"30s\""),
     key("splice_min", Word, &[Top], "splice_min = \"256k\""),
@@ -66,6 +70,14 @@ pub const KEYS: &[Key] = &[
     key("upstream", Sections, &[Top], "[upstream.backend]"),
     key("server", Sections, &[Top], "[[server]]"),
     key("tcp", Sections, &[Top], "[[tcp]]"),
+    key("map", Sections, &[Top], "[map.loggable]"),
+    key("source", Word, &[Map], "source = \"$http_user_agent\""),
+    key("default", Word, &[Map], "default = \"1\""),
+    key("hostnames", Word, &[Map], "hostnames = \"on\""),
+    key("values", Table, &[Map], "[map.loggable.values]"),
+    key("log_format", Table, &[Top], "[log_format]"),
+    key("limit_req_zone", Words, &[Top], "limit_req_zone = [\"$binary_remote_addr zone=one:10m rate=10r/s\"]"),
+    key("limit_conn_zone", Words, &[Top], "limit_conn_zone = [\"$binary_remote_addr zone=addr:10m\"]"),
     key("server", Backends, &[Upstream], "server = [\"127.0.0.1:8000\", \"127.0.0.1:8001\"]"),
     key("balance", Word, &[Upstream], "balance = \"least_conn\""),
     key("sticky", Word, &[Upstream], "sticky = \"cookie route\""),
@@ -110,8 +122,12 @@ pub const KEYS: &[Key] = &[
     key("server_name", Words, &[Server], "server_name = [\"example.org\", \"www.example.org\"]"),
     key("hsts", Word, &[Server], "hsts = \"1y\""),
     key("acme_webroot", Word, &[Server], "acme_webroot = \"/var/www/certbot\""),
+    key("rewrite", Words, &[Server, Location], "rewrite = [\"^/old/(.*)$ /new/$1 permanent\"]"),
     key("return", Word, &[Server, Location], "return = \"301 https://$host$request_uri\""),
-    key("location", Sections, &[Server], "[server.location.\"/\"]"),
+    key("try_files", Words, &[Server, Location], "try_files = \"$uri $uri/ /index.html\""),
+    key("alias", Word, &[Location], "alias = \"/var/www/static/\""),
+    key("internal", Word, &[Location], "internal = \"on\""),
+    key("location", Sections, &[Server, Location], "[server.location.\"/\"]"),
     key("proxy_pass", Word, &[Location], "proxy_pass = \"http://127.0.0.1:3000\""),
     key("listen", Words, &[Tcp], "listen = \"5432\""),
     key("server_name", Words, &[Tcp], "server_name = [\"example.org\", \"*.example.org\"]"),
@@ -173,6 +189,72 @@ pub const KEYS: &[Key] = &[
     key("proxy_ssl_crl", Word, PROXIED, "proxy_ssl_crl = \"/etc/ssl/revoked.pem\""),
     key("proxy_ssl_verify_depth", Word, PROXIED, "proxy_ssl_verify_depth = 1"),
     key("proxy_set_header", Words, INHERITED, "proxy_set_header = [\"X-Tenant $http_x_tenant\"]"),
+    key("client_body_buffer_size", Word, INHERITED, "client_body_buffer_size = \"64k\""),
+    key("proxy_request_buffering", Word, INHERITED, "proxy_request_buffering = \"on\""),
+    key("proxy_http_version", Word, INHERITED, "proxy_http_version = \"1.1\""),
+    key("proxy_intercept_errors", Word, INHERITED, "proxy_intercept_errors = \"on\""),
+    key("recursive_error_pages", Word, INHERITED, "recursive_error_pages = \"on\""),
+    key("error_page", Words, INHERITED, "error_page = [\"404 /404.html\", \"500 502 503 504 /50x.html\"]"),
+    key("add_header", Words, INHERITED, "add_header = [\"X-Frame-Options DENY always\"]"),
+    key("expires", Word, INHERITED, "expires = \"7d\""),
+    key("proxy_hide_header", Words, INHERITED, "proxy_hide_header = [\"X-Powered-By\"]"),
+    key("proxy_pass_header", Words, INHERITED, "proxy_pass_header = [\"Server\"]"),
+    key("proxy_redirect", Words, INHERITED, "proxy_redirect = [\"http://127.0.0.1:3000/ /\"]"),
+    key("proxy_cookie_path", Words, INHERITED, "proxy_cookie_path = [\"/app/ /\"]"),
+    key("proxy_cookie_domain", Words, INHERITED, "proxy_cookie_domain = [\"localhost example.org\"]"),
+    key("proxy_cookie_flags", Words, INHERITED, "proxy_cookie_flags = [\"session secure httponly samesite=lax\"]"),
+    key("root", Word, INHERITED, "root = \"/var/www/html\""),
+    key("index", Words, INHERITED, "index = \"index.html index.htm\""),
+    key("autoindex", Word, INHERITED, "autoindex = \"on\""),
+    key("autoindex_exact_size", Word, INHERITED, "autoindex_exact_size = \"off\""),
+    key("autoindex_localtime", Word, INHERITED, "autoindex_localtime = \"on\""),
+    key("autoindex_format", Word, INHERITED, "autoindex_format = \"json\""),
+    key("types", Table, INHERITED, "[types]"),
+    key("default_type", Word, INHERITED, "default_type = \"application/octet-stream\""),
+    key("etag", Word, INHERITED, "etag = \"off\""),
+    key("if_modified_since", Word, INHERITED, "if_modified_since = \"before\""),
+    key("max_ranges", Word, INHERITED, "max_ranges = 10"),
+    key("symlinks", Word, INHERITED, "symlinks = \"inside\""),
+    key("open_file_cache", Word, INHERITED, "open_file_cache = \"max=1000 inactive=20s\""),
+    key("open_file_cache_valid", Word, INHERITED, "open_file_cache_valid = \"30s\""),
+    key("open_file_cache_min_uses", Word, INHERITED, "open_file_cache_min_uses = 2"),
+    key("open_file_cache_errors", Word, INHERITED, "open_file_cache_errors = \"on\""),
+    key("gzip_static", Word, INHERITED, "gzip_static = \"on\""),
+    key("brotli_static", Word, INHERITED, "brotli_static = \"on\""),
+    key("zstd_static", Word, INHERITED, "zstd_static = \"on\""),
+    key("log_not_found", Word, INHERITED, "log_not_found = \"off\""),
+    key("absolute_redirect", Word, INHERITED, "absolute_redirect = \"off\""),
+    key("port_in_redirect", Word, INHERITED, "port_in_redirect = \"off\""),
+    key("server_name_in_redirect", Word, INHERITED, "server_name_in_redirect = \"off\""),
+    key("server_tokens", Word, INHERITED, "server_tokens = \"off\""),
+    key("gzip", Word, INHERITED, "gzip = \"on\""),
+    key("gzip_types", Words, INHERITED, "gzip_types = \"text/css application/javascript application/json\""),
+    key("gzip_min_length", Word, INHERITED, "gzip_min_length = \"1k\""),
+    key("gzip_comp_level", Word, INHERITED, "gzip_comp_level = 5"),
+    key("gzip_vary", Word, INHERITED, "gzip_vary = \"on\""),
+    key("gzip_proxied", Words, INHERITED, "gzip_proxied = \"any\""),
+    key("gzip_http_version", Word, INHERITED, "gzip_http_version = \"1.1\""),
+    key("brotli", Word, INHERITED, "brotli = \"on\""),
+    key("brotli_types", Words, INHERITED, "brotli_types = \"text/css application/javascript application/json\""),
+    key("brotli_comp_level", Word, INHERITED, "brotli_comp_level = 5"),
+    key("brotli_min_length", Word, INHERITED, "brotli_min_length = \"1k\""),
+    key("zstd", Word, INHERITED, "zstd = \"on\""),
+    key("zstd_types", Words, INHERITED, "zstd_types = \"text/css application/javascript application/json\""),
+    key("zstd_comp_level", Word, INHERITED, "zstd_comp_level = 3"),
+    key("zstd_min_length", Word, INHERITED, "zstd_min_length = \"1k\""),
+    key("access", Words, INHERITED, "access = [\"allow 10.0.0.0/8\", \"deny all\"]"),
+    key("satisfy", Word, INHERITED, "satisfy = \"any\""),
+    key("auth_basic", Word, INHERITED, "auth_basic = \"Members only\""),
+    key("auth_basic_user_file", Word, INHERITED, "auth_basic_user_file = \"/etc/ringgate/htpasswd\""),
+    key("limit_req", Words, INHERITED, "limit_req = [\"zone=one burst=5 nodelay\"]"),
+    key("limit_req_status", Word, INHERITED, "limit_req_status = 429"),
+    key("limit_req_dry_run", Word, INHERITED, "limit_req_dry_run = \"on\""),
+    key("limit_req_log_level", Word, INHERITED, "limit_req_log_level = \"warn\""),
+    key("limit_conn", Words, INHERITED, "limit_conn = [\"addr 10\"]"),
+    key("limit_conn_status", Word, INHERITED, "limit_conn_status = 429"),
+    key("limit_conn_dry_run", Word, INHERITED, "limit_conn_dry_run = \"on\""),
+    key("limit_conn_log_level", Word, INHERITED, "limit_conn_log_level = \"warn\""),
+    key("access_log", Words, INHERITED, "access_log = \"/var/log/ringgate/access.log combined\""),
     key("http2", Word, &[Top, Server], "http2 = \"off\""),
     key("set_real_ip_from", Words, &[Top, Server, Tcp], "set_real_ip_from = [\"10.0.0.0/8\"]"),
 ];
@@ -199,6 +281,7 @@ impl Section {
             Server => "in [[server]]",
             Location => "in [server.location.\"/\"]",
             Tcp => "in [[tcp]]",
+            Map => "in [map.NAME]",
         }
     }
 
@@ -209,7 +292,7 @@ impl Section {
 
     /// Its keys have common names (`host`, `port`, `user`) that elsewhere most often mean something else.
     pub fn is_shy(self) -> bool {
-        self == HealthCheck
+        matches!(self, HealthCheck | Map)
     }
 
     /// One known key of it.

@@ -14,9 +14,6 @@ const ADVICE: &[(&str, &str)] = &[
     ("worker_rlimit_nofile", "is not needed: leave it out"),
     ("sendfile", "is not needed: leave it out"),
     ("tcp_no*", "is not needed: leave it out"),
-    ("default_type", "is not needed: leave it out"),
-    ("types*", "is not needed: leave it out"),
-    ("server_tokens", "is not needed: leave it out"),
     ("http2_*", "is not needed: HTTP/1.1 is spoken for now"),
     ("http3*", "is not supported yet: HTTP/1.1 is spoken for now"),
     ("quic*", "is not supported yet: HTTP/1.1 is spoken for now"),
@@ -34,42 +31,54 @@ const ADVICE: &[(&str, &str)] = &[
     ("proxy_ssl_certificate_cache", "has no answer here: leave it out"),
     ("proxy_ssl_key_log", "has no answer here: leave it out"),
     ("hsts*", "is one setting: write hsts = \"1y includeSubDomains preload\""),
-    ("root", "is not supported yet: this version serves no files"),
-    ("alias", "is not supported yet: this version serves no files"),
-    ("index", "is not supported yet: this version serves no files"),
-    ("autoindex*", "is not supported yet: this version serves no files"),
-    ("try_files", "is not supported yet: this version serves no files"),
-    ("expires", "is not supported yet: this version serves no files"),
-    ("error_page", "is not supported yet"),
-    ("rewrite", "is not supported yet; a redirect is return = \"301 https://$host$request_uri\""),
-    ("if", "is not supported yet"),
-    ("map", "is not supported yet; WebSocket needs no configuration"),
-    ("set", "is not supported yet"),
-    ("proxy_http_version", "is not needed: backends are always spoken to in HTTP/1.1"),
-    ("proxy_redirect", "is not supported yet"),
+    (
+        "if",
+        "is a statement of `rewrite` here: write rewrite = [\"if ($host = a.org) { return 301 https://b.org$request_uri; }\"]",
+    ),
+    (
+        "map",
+        "is a section here: write [map.NAME] and beneath it source = \"$http_upgrade\"; WebSocket needs no configuration",
+    ),
+    ("set", "is a statement of `rewrite` here: write rewrite = [\"set $name value\"]"),
     ("proxy_buffer*", "is not needed: leave it out"),
-    ("proxy_request_buffering", "is not needed: request bodies are never held back"),
     ("proxy_cache*", "is not supported yet"),
     ("proxy_ssl_password_file", "is not supported: keys behind a password cannot be read"),
-    ("proxy_*_header*", "is not supported yet"),
     ("fastcgi*", "is not supported; backends speak HTTP"),
     ("uwsgi*", "is not supported; backends speak HTTP (uwsgi --http-socket)"),
     ("grpc*", "is not supported yet"),
     ("scgi*", "is not supported; backends speak HTTP"),
     ("client_header_buffer_size", "is not needed: a head has 16 KiB"),
     ("large_client_header_buffers", "is not needed: a head has 16 KiB"),
-    ("client_body_buffer_size", "is not needed: leave it out"),
     ("lingering_*", "is not needed: leave it out"),
-    ("add_header", "is not supported yet; for Strict-Transport-Security write hsts = \"1y\""),
-    ("gzip*", "is not supported yet"),
-    ("brotli*", "is not supported yet"),
-    ("access_log", "is not supported yet: there is no access log"),
-    ("log_format", "is not supported yet: there is no access log"),
     ("stub_status", "is not needed: see `ringgate status`"),
-    ("limit_*", "is not supported yet"),
-    ("allow", "is not supported yet"),
-    ("deny", "is not supported yet"),
-    ("auth_*", "is not supported yet"),
+    ("gzip_*", "is not needed: leave it out"),
+    ("brotli_*", "is not needed: leave it out"),
+    ("limit_rate*", "is not supported yet"),
+    (
+        "limit_except",
+        "is not supported yet; write rewrite = [\"if ($request_method !~ ^(GET|HEAD)$) { return 403; }\"]",
+    ),
+    ("break", "is a statement of `rewrite` here: write rewrite = [\"break\"]"),
+    ("types_hash*", "is not needed: leave it out"),
+    ("map_hash*", "is not needed: leave it out"),
+    ("server_names_hash*", "is not needed: leave it out"),
+    ("variables_hash*", "is not needed: leave it out"),
+    ("merge_slashes", "is not needed: several slashes are one"),
+    ("disable_symlinks", "is called `symlinks` here: write symlinks = \"off\", \"inside\" or \"follow\""),
+    ("directio*", "is not needed: leave it out"),
+    ("aio*", "is not needed: leave it out"),
+    ("output_buffers", "is not needed: leave it out"),
+    ("reset_timedout_connection", "is not needed: leave it out"),
+    ("rewrite_log", "is not needed: `ringgate explain` shows where a request goes"),
+    ("charset*", "is not supported: write default_type = \"text/html; charset=utf-8\", or name it in [types]"),
+    ("sub_filter*", "is not supported: bodies are not changed"),
+    ("geo", "is not supported yet"),
+    ("split_clients", "is not supported yet; weights of servers share requests out"),
+    ("mirror*", "is not supported yet"),
+    ("proxy_store*", "is not supported"),
+    ("allow", "is written access = [\"allow 10.0.0.0/8\", \"deny all\"] here"),
+    ("deny", "is written access = [\"allow 10.0.0.0/8\", \"deny all\"] here"),
+    ("auth_*", "is not supported: there are `auth_basic` and `auth_basic_user_file`"),
     ("resolver_timeout", "is not needed: names are looked up while requests go on"),
     (
         "real_ip_header",
@@ -107,11 +116,6 @@ pub fn advice(word: &str, arguments: &str) -> Option<String> {
                 _ => format!(" {}", arguments.replace(['"', '\''], "")),
             };
             Some(format!("is a method: write balance = \"{word}{rest}\""))
-        }
-        "add_header" if arguments.to_ascii_lowercase().starts_with("strict-transport-security") => {
-            let value = arguments.split_once(' ').map_or("", |(_, value)| value.trim_end_matches(" always"));
-            let value = value.trim_matches([' ', '"', '\'']);
-            Some(format!("is not supported yet; for Strict-Transport-Security write hsts = \"{value}\""))
         }
         "check" => Some(format!("is a section here: write {}", health_check(arguments))),
         _ => ADVICE.iter().find(|(pattern, _)| fits(pattern, word)).map(|(_, advice)| (*advice).to_string()),
@@ -194,8 +198,15 @@ fn block(name: &str, arguments: &str) -> String {
     match name {
         "server" => "write [[server]]".to_string(),
         "upstream" => format!("write [upstream.{arguments}]"),
-        "location" if arguments.starts_with('/') => format!("write [server.location.\"{arguments}\"]"),
-        "location" => "write [server.location.\"/\"]; only plain prefixes are supported yet".to_string(),
+        "location" if arguments.is_empty() => "write [server.location.\"/\"]".to_string(),
+        // In single quotes TOML leaves backslashes alone.
+        "location" if arguments.contains('\\') => format!("write [server.location.'{arguments}']"),
+        "location" => format!("write [server.location.\"{arguments}\"]"),
+        "map" if let Some((source, name)) = arguments.rsplit_once(" $") => {
+            format!("write [map.{name}] and beneath it source = \"{source}\", and [map.{name}.values]")
+        }
+        "if" => format!("write rewrite = [\"if {} {{ ... }}\"]", arguments.replace('"', "'")),
+        "types" => "write [types] and beneath it \"text/css\" = \"css\"".to_string(),
         _ => match advice(name, "") {
             Some(advice) => format!("`{name}` {advice}"),
             None => "begin a section with [[server]] or [upstream.NAME]".to_string(),
@@ -207,6 +218,21 @@ fn block(name: &str, arguments: &str) -> String {
 pub fn directive(name: &str, arguments: &str) -> String {
     use super::keys::{Form, Section, anywhere};
     let advice = advice(name, arguments);
+    match name {
+        "add_header" if arguments.to_ascii_lowercase().starts_with("strict-transport-security") => {
+            let value = arguments.split_once(' ').map_or("", |(_, value)| value.trim_end_matches(" always"));
+            return format!("write hsts = \"{}\"", value.trim_matches([' ', '"', '\'']));
+        }
+        "allow" | "deny" => return format!("write access = [\"{name} {arguments}\"], with all of them in the list"),
+        "set" | "break" => {
+            return format!("write rewrite = [\"{}\"]", format!("{name} {}", arguments.replace('"', "'")).trim_end());
+        }
+        "log_format" => {
+            let (format, text) = arguments.split_once(char::is_whitespace).unwrap_or((arguments, ""));
+            return format!("write [log_format] and beneath it {format} = {}", toml_text(text.trim()));
+        }
+        _ => {}
+    }
     match (anywhere(name), advice) {
         (Some(key), _) if key.name == "health_check" => format!("write {}", health_check(arguments)),
         (Some(key), _) if key.form == Form::Sections => format!("write {}", key.example),
@@ -217,6 +243,16 @@ pub fn directive(name: &str, arguments: &str) -> String {
         (None, Some(advice)) => format!("`{name}` {advice}"),
         _ if arguments.is_empty() => "write a name, `=` and a value".to_string(),
         _ => format!("write {name} = {}", value(name, arguments)),
+    }
+}
+
+/// A text of nginx's, in quotes of TOML's that leave it as it is.
+fn toml_text(text: &str) -> String {
+    let bare = ['"', '\''].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(text);
+    match (bare.contains(['"', '\\']), bare.contains('\'')) {
+        (false, _) => format!("\"{bare}\""),
+        (true, false) => format!("'{bare}'"),
+        (true, true) => format!("\'\'\'{bare}\'\'\'"),
     }
 }
 
@@ -234,10 +270,20 @@ pub fn value(name: &str, arguments: &str) -> String {
     {
         return format!("{number} and queue_timeout = \"{time}\"");
     }
-    if name == "proxy_set_header" {
+    if name == "proxy_set_header" || name == "add_header" {
         let (field, text) = arguments.split_once(' ').unwrap_or((arguments, ""));
-        let text = text.trim().trim_matches(['"', '\'']);
+        let text = text.trim();
+        if name == "add_header" {
+            return format!("[\"{field} {}\"]", text.replace('"', "'"));
+        }
+        let text = text.trim_matches(['"', '\'']);
         return format!("[\"{field} {}\"]", if text.is_empty() { "''" } else { text });
+    }
+    if ["rewrite", "error_page", "proxy_redirect", "limit_req", "limit_conn", "limit_req_zone", "limit_conn_zone"]
+        .contains(&name)
+    {
+        let text = arguments.replace('"', "'");
+        return if text.contains('\\') { format!("['{}']", text.replace('\'', "\"")) } else { format!("[\"{text}\"]") };
     }
     if name == "return" {
         return format!("\"{}\"", arguments.replace('"', ""));

@@ -36,11 +36,13 @@ impl Shape<'_> {
             match key.form {
                 Form::Word => self.word(key, value),
                 Form::Words => self.list(key, value, |shape, key, value| shape.word(key, value)),
+                Form::Table => self.table(key, name, value),
                 Form::Backends => self.list(key, value, Shape::backend),
                 Form::Sections => match key.name {
                     "upstream" => self.upstreams(name, value),
                     "server" => self.servers(value),
                     "tcp" => self.tcps(name, value),
+                    "map" => self.maps(name, value),
                     "health_check" => self.health_check(name, value),
                     _ => self.locations(name, value),
                 },
@@ -75,6 +77,44 @@ impl Shape<'_> {
                 }
             }
             _ => item(self, key, value),
+        }
+    }
+
+    /// A section whose keys are the file's own, each with one value or several.
+    fn table(&mut self, key: &Key, name: &Name, value: &Spanned<DeValue>) {
+        let DeValue::Table(table) = value.get_ref() else {
+            let message = match value.get_ref() {
+                DeValue::String(text) if key.name == "log_format" => {
+                    format!("formats stand in a section; write [log_format] and beneath it main = \"{text}\"")
+                }
+                _ => format!("`{}` is a section; write {}", key.name, key.example),
+            };
+            return self.error(heading(name, value), message);
+        };
+        for value in table.values() {
+            self.list(key, value, |shape, key, value| match value.get_ref() {
+                DeValue::String(_) | DeValue::Integer(_) => {}
+                other => {
+                    let message = format!("in {} texts stand behind names, not a {}", key.example, other.type_str());
+                    shape.error(value.span(), message);
+                }
+            });
+        }
+    }
+
+    fn maps(&mut self, name: &Name, value: &Spanned<DeValue>) {
+        let DeValue::Table(maps) = value.get_ref() else {
+            let message = "a map's heading has one pair of brackets and the name of its variable; write [map.loggable]";
+            return self.error(heading(name, value), message);
+        };
+        for (name, map) in maps.iter() {
+            match map.get_ref() {
+                DeValue::Table(table) => self.section(Section::Map, table),
+                _ => self.error(
+                    heading(name, map),
+                    "a map needs the name of its variable; write [map.loggable] and beneath it source = \"$http_user_agent\"",
+                ),
+            }
         }
     }
 
@@ -247,8 +287,10 @@ impl Shape<'_> {
                 }
                 _ => format!("`{word}` belongs {}", place_of(key)),
             }
-        } else if section == Section::Location && value.is_table() {
-            "a location within a location is not supported yet; write both beneath their [[server]]".to_string()
+        } else if section == Section::Location && value.is_table() && word.starts_with(['/', '=', '~', '^']) {
+            format!(
+                "a location within a location stands beneath `location`; write [server.location.\"/\".location.\"{word}\"]"
+            )
         } else if let Some(advice) = nginx::advice(word, arguments) {
             format!("nginx's `{word}` {advice}")
         } else if let Some(near) = closest(word, here()).and_then(|near| section.key(near)) {
@@ -257,11 +299,10 @@ impl Shape<'_> {
             let key = elsewhere().find(|key| key.name == near);
             format!("unknown key `{word}`; did you mean `{near}`, {}?", key.map_or("", place_of))
         } else {
-            // Of the many keys about TLS one name for all is enough.
-            let family = |name: &'static str| match ["proxy_ssl_", "ssl_"].into_iter().find(|all| name.starts_with(all))
-            {
-                Some(all) => format!("`{all}...`"),
-                None => format!("`{name}`"),
+            // Of keys with one beginning one name for all is enough.
+            let family = |name: &'static str| match FAMILIES.into_iter().find(|all| name.starts_with(all)) {
+                Some(all) if name != "proxy_pass" => format!("`{all}...`"),
+                _ => format!("`{name}`"),
             };
             let mut known: Vec<String> = Vec::new();
             here().map(family).for_each(|name| {
@@ -274,6 +315,22 @@ impl Shape<'_> {
         self.error(name.span(), message);
     }
 }
+
+/// Beginnings that many keys share.
+const FAMILIES: [&str; 12] = [
+    "proxy_ssl_",
+    "proxy_",
+    "ssl_",
+    "client_",
+    "keepalive_",
+    "autoindex",
+    "open_file_cache",
+    "gzip",
+    "brotli",
+    "zstd",
+    "limit_",
+    "auth_",
+];
 
 /// What stands in a `[[server]]` that should be a `[[tcp]]`, or in a `[[tcp]]` as if it were a `[[server]]`.
 fn between_server_and_tcp(section: Section, word: &str, value: &DeValue) -> Option<String> {

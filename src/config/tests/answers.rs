@@ -1,7 +1,7 @@
 //! `return`, `hsts`, `acme_webroot` and `proxy_set_header`.
 
 use super::*;
-use crate::config::plan::{Action, Return};
+use crate::config::plan::{Return, Rule};
 use crate::config::template::Template;
 
 /// From line 2 on, beneath `[[server]]`.
@@ -55,7 +55,7 @@ fn slips() {
 }
 
 fn answer(status: u16, text: Option<&str>) -> Return {
-    Return { status, text: text.map(|text| Template::parse(text).unwrap()) }
+    Return { status, text: text.map(|text| Template::parse(text, &crate::config::template::Known::default()).unwrap()) }
 }
 
 #[test]
@@ -66,12 +66,12 @@ fn answers_are_planned() {
     assert_eq!(warnings(text), [""; 0]);
     let plan = plan(text);
     let [plain, secure] = &plan.servers[..] else { panic!("two servers") };
-    assert_eq!(plain.returns, Some(answer(301, Some("https://$host$request_uri"))));
+    assert_eq!(*plain.rules, [Rule::Return(answer(301, Some("https://$host$request_uri")))]);
     assert_eq!(plain.acme_webroot, Some("/var/www/certbot".into()));
     assert_eq!((&plain.hsts, secure.hsts.as_deref()), (&None, Some("max-age=31536000; includeSubDomains")));
-    assert_eq!((&secure.returns, &secure.acme_webroot), (&None, &None));
-    let actions: Vec<_> = secure.locations.iter().map(|location| location.action.clone()).collect();
-    assert_eq!(actions, [Action::Return(answer(200, Some("fine"))), Action::Return(answer(404, None))]);
+    assert_eq!((&**secure.rules, &secure.acme_webroot), (&[][..], &None));
+    let rules: Vec<_> = secure.locations.iter().map(|location| (*location.rules).clone()).collect();
+    assert_eq!(rules, [[Rule::Return(answer(404, None))], [Rule::Return(answer(200, Some("fine")))]]);
     let both = "[[server]]\nreturn = 404\n[server.location.\"/\"]\nproxy_pass = \"http://127.0.0.1:1\"\n";
     assert_eq!(
         warnings(both),
@@ -106,5 +106,5 @@ fn fields_replace_what_was_inherited() {
         locations.map(shown).collect()
     };
     assert_eq!(fields(0), [["X-A=a", "X-B=$host"]]);
-    assert_eq!(fields(1), [vec!["X-E="], vec![], vec!["X-C=$ssl_client_s_dn"]]);
+    assert_eq!(fields(1), [vec!["X-C=$ssl_client_s_dn"], vec![], vec!["X-E="]]);
 }

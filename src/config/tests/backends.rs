@@ -1,7 +1,7 @@
 //! TLS towards backends: `proxy_pass = "https://..."`, `proxy_ssl` and the `proxy_ssl_` keys.
 
 use super::*;
-use crate::config::plan::{Action, CertificateFiles, Protocols, ProxySsl};
+use crate::config::plan::{Action, CertificateFiles, Pass, Protocols, Proxy, ProxySsl, ProxyUri};
 
 /// On line 7, beneath a location that leads to `https://backend`.
 const KEYS: &[Row] = &[
@@ -80,7 +80,10 @@ fn demands_are_made() {
     ] {
         let text = to("https://backend", keys);
         let plan = plan(&text);
-        assert_eq!(plan.servers[0].locations[0].action, Action::Proxy { upstream: 0, ssl: Some(0) });
+        assert_eq!(
+            plan.servers[0].locations[0].action,
+            Action::Proxy(Proxy { to: Pass::Upstream(0), ssl: Some(0), uri: ProxyUri::AsSent })
+        );
         assert_eq!(plan.proxy_ssls, [expected], "{keys}");
         assert_eq!(warnings(&text), [""; 0], "{keys}");
     }
@@ -126,10 +129,9 @@ fn equal_demands_are_one() {
     assert_eq!(names, ["app.internal", "127.0.0.1", "unix:/a", "app.internal:993"]);
     let ports: Vec<_> = plan.upstreams[0].peers[0].host.iter().map(|host| host.port).collect();
     assert_eq!(ports, [443]);
-    let mut led: Vec<_> =
-        plan.servers[0].locations.iter().map(|location| (&*location.prefix, location.action.clone())).collect();
-    led.reverse();
-    let by = |upstream, ssl| Action::Proxy { upstream, ssl };
+    let led: Vec<_> =
+        plan.servers[0].locations.iter().map(|location| (&*location.name, location.action.clone())).collect();
+    let by = |upstream, ssl| Action::Proxy(Proxy { to: Pass::Upstream(upstream), ssl, uri: ProxyUri::AsSent });
     assert_eq!(
         led,
         [

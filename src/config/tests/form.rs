@@ -114,7 +114,9 @@ const HEADINGS: &[Row] = &[
     ),
     (
         "[[server]]\n[server.location.\"/\".\"/x\"]",
-        &["2:22: error: a location within a location is not supported yet; write both beneath their [[server]]"],
+        &[
+            "2:22: error: a location within a location stands beneath `location`; write [server.location.\"/\".location.\"/x\"]",
+        ],
     ),
 ];
 
@@ -130,11 +132,12 @@ const KEYS: &[Row] = &[
         "[[server]]\nserver-name = \"a\"\nserver_names = \"a\"\nlisten_on = 1\nport = 80",
         &[
             "2:1: error: unknown key `server-name`; did you mean `server_name`?",
-            "5:1: error: unknown key `port`; known here: `listen`, `server_name`, `hsts`, `acme_webroot`, `return`, `location`, `client_header_timeout`, \
-             `keepalive_timeout`, `keepalive_requests`, `client_max_body_size`, `client_body_timeout`, `send_timeout`, \
-             `proxy_connect_timeout`, `proxy_first_byte_timeout`, `proxy_read_timeout`, `proxy_send_timeout`, \
-             `proxy_tunnel_timeout`, `proxy_next_upstream`, `proxy_next_upstream_tries`, `proxy_next_upstream_timeout`, \
-             `proxy_next_upstream_methods`, `ssl_...`, `proxy_ssl_...`, `proxy_set_header`, `http2`, `set_real_ip_from`",
+            "5:1: error: unknown key `port`; known here: `listen`, `server_name`, `hsts`, `acme_webroot`, `rewrite`, `return`, `try_files`, \
+             `location`, `client_...`, `keepalive_...`, `send_timeout`, `proxy_...`, `ssl_...`, `proxy_ssl_...`, \
+             `recursive_error_pages`, `error_page`, `add_header`, `expires`, `root`, `index`, `autoindex...`, `types`, \
+             `default_type`, `etag`, `if_modified_since`, `max_ranges`, `symlinks`, `open_file_cache...`, `gzip...`, \
+             `brotli...`, `zstd...`, `log_not_found`, `absolute_redirect`, `port_in_redirect`, `server_name_in_redirect`, \
+             `server_tokens`, `access`, `satisfy`, `auth_...`, `limit_...`, `access_log`, `http2`, `set_real_ip_from`",
             "4:1: error: unknown key `listen_on`; did you mean `listen`?",
             "3:1: error: unknown key `server_names`; did you mean `server_name`?",
         ],
@@ -173,7 +176,6 @@ const KEYS: &[Row] = &[
             "3:1: error: nginx's `ssl_conf_command` has no answer here: leave it out",
             "5:1: error: unknown key `ssl_certifcate`; did you mean `ssl_certificate`?",
             "6:1: error: nginx's `http3` is not supported yet: HTTP/1.1 is spoken for now",
-            "4:1: error: nginx's `root` is not supported yet: this version serves no files",
         ],
     ),
     (
@@ -302,8 +304,7 @@ const NGINX: &[Row] = &[
     ),
     (
         "location = /x {",
-        &["1:1: error: this is nginx's syntax, but the file is TOML; write [server.location.\"/\"]; \
-           only plain prefixes are supported yet"],
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write [server.location.\"= /x\"]"],
     ),
     (
         "http {",
@@ -460,8 +461,7 @@ const NGINX: &[Row] = &[
     ),
     (
         "add_header Strict-Transport-Security \"max-age=63072000\" always;",
-        &["1:1: error: this is nginx's syntax, but the file is TOML; `add_header` is not supported yet; \
-           for Strict-Transport-Security write hsts = \"max-age=63072000\""],
+        &["1:1: error: this is nginx's syntax, but the file is TOML; write hsts = \"max-age=63072000\""],
     ),
     (
         "ssl on;",

@@ -43,11 +43,12 @@ const VALUES_OF_A_GROUP: &[Row] = &[
         ],
     ),
     (
-        "server = [\"127.0.0.1:1 max_conns=-1 max_fails=1001\", \"127.0.0.1:2 fail_timeout=0 slow_start=soon\"]",
+        "server = [\"127.0.0.1:1 max_conns=-1 max_fails=1001\", \"127.0.0.1:2 fail_timeout=now slow_start=soon\"]",
         &[
             "2:11: error: `max_conns=-1`: -1 is out of range; write a number from 0 to 1048576",
             "2:11: error: `max_fails=1001`: 1001 is out of range; write a number from 0 to 1000",
-            "2:54: error: `fail_timeout=0`: a timeout of 0 would let nothing through; write a longer one, such as \"1d\"",
+            "2:54: error: `fail_timeout=now`: \"now\" is not a duration; write a number and a unit (ms, s, m, h, d), \
+             such as \"30s\" or \"1m30s\"",
             "2:54: error: `slow_start=soon`: \"soon\" is not a duration; write a number and a unit (ms, s, m, h, d), \
              such as \"30s\" or \"1m30s\"",
         ],
@@ -167,6 +168,19 @@ fn servers_have_parameters_in_both_forms() {
     }
 }
 
+/// nginx's words for a server that is never out of use, whatever else is said.
+#[test]
+fn a_fail_timeout_of_nothing_counts_no_failures() {
+    for server in [
+        "\"unix:/run/gunicorn.sock fail_timeout=0\"",
+        "\"unix:/run/gunicorn.sock fail_timeout=0s max_fails=3\"",
+        "{ address = \"unix:/run/gunicorn.sock\", fail_timeout = 0 }",
+    ] {
+        let peer = plan(&site(&format!("server = [{server}]"), SERVER, LOCATION)).upstreams.remove(0).peers.remove(0);
+        assert_eq!((peer.max_fails, peer.fail_timeout.is_zero()), (0, false), "{server}");
+    }
+}
+
 #[test]
 fn groups_have_settings() {
     let group = |keys: &str| plan(&site(&format!("{GROUP}\n{keys}"), SERVER, LOCATION)).upstreams.remove(0);
@@ -178,7 +192,7 @@ fn groups_have_settings() {
          on_down = \"close\"",
     );
     let expected = Upstream {
-        balance: Balance::Hash(Template::parse("$uri").unwrap()),
+        balance: Balance::Hash(Template::parse("$uri", &crate::config::template::Known::default()).unwrap()),
         sticky: Some(Sticky { name: "route".to_string(), attributes: "; Path=/".to_string() }),
         keepalive: 0,
         keepalive_timeout: Duration::from_secs(5),

@@ -78,6 +78,8 @@ fn retries_are_inherited() {
         Retry { timeout: false, invalid_header: false, statuses: vec![502, 503, 520], tries: 3, ..Retry::default() };
     let methods = vec!["PATCH".to_string(), "POST".to_string()];
     let expected = [
+        Retry { methods: methods.clone(), ..base.clone() },
+        Retry { error: false, statuses: vec![], methods, ..base.clone() },
         Retry {
             error: false,
             timeout: true,
@@ -87,8 +89,6 @@ fn retries_are_inherited() {
             within: Some(Duration::from_millis(1500)),
             ..base.clone()
         },
-        Retry { error: false, statuses: vec![], methods: methods.clone(), ..base.clone() },
-        Retry { methods, ..base.clone() },
     ];
     let plan = plan(text);
     let of = |server: usize| plan.servers[server].locations.iter().map(|l| (*l.retry).clone()).collect::<Vec<_>>();

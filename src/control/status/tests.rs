@@ -20,6 +20,11 @@ fn plan() -> Plan {
     let peer = |name: &str, weight| Peer { weight, ..Peer::new(name, addresses()) };
     let upstream = |name: &str, balance, peers| Upstream { balance, ..Upstream::new(name, peers) };
     Plan {
+        error_log_level: Default::default(),
+        maps: Vec::new(),
+        limit_req_zones: Vec::new(),
+        limit_conn_zones: Vec::new(),
+        access_logs: Vec::new(),
         workers: Some(3),
         worker_connections: 10,
         handover: true,
@@ -52,7 +57,14 @@ fn nothing() -> Trouble<'static> {
 }
 
 fn process() -> Process {
-    Process { state: State::Running, workers_running: 3, log_lines_dropped: 4, now: SystemTime::now(), now_ms: 0 }
+    Process {
+        state: State::Running,
+        workers_running: 3,
+        log_lines_dropped: 4,
+        access_log_lines_dropped: 5,
+        now: SystemTime::now(),
+        now_ms: 0,
+    }
 }
 
 #[test]

@@ -3,15 +3,23 @@
 use super::attempt::Upload;
 use super::client::Client;
 use super::prepare::Request;
+use super::returns;
+use super::source::{now, with_source};
+use crate::handlers::compress::{Asked, Chosen, Coder, Offered, Verdict, choose, is_candidate, time};
 use crate::limits::INTERIM_MAX;
+use crate::proto::content::Content;
 use crate::proto::framing::Framing;
+use crate::proto::page;
 use crate::proto::reason::Reason;
-use crate::proto::request::{FieldSlots, Version};
-use crate::proto::response::{self, ResponseFacts};
-use crate::proto::rewrite::{self, Added};
+use crate::proto::request::{self, FieldSlots, Version};
+use crate::proto::response::{self, Response, ResponseFacts};
+use crate::proto::rewrite::{self, Added, EditFields};
 use crate::proto::sticky::SetCookie;
+use crate::proto::variables::fields_named;
 use crate::proto::writer::Writer;
 use crate::ring::{Driver, Elapsed, Lease};
+use crate::route::Source;
+use crate::route::edits::{Answered, Edits, Texts};
 use crate::session::ms;
 use crate::tls::Stream;
 use crate::upstream::Picked;
@@ -42,6 +50,8 @@ pub(super) struct Head {
     pub(super) facts: ResponseFacts,
     /// How the body goes to the client.
     pub(super) framing: Framing,
+    /// What it goes through before.
+    pub(super) coder: Option<Box<Coder>>,
     /// The head says close.
     pub(super) close: bool,
     /// The client has had an interim answer of this server's.
@@ -88,10 +98,10 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
                             Box::pin(self.pass_on(out, len)).await?;
                         }
                     }
-                    Judged::Final { used, out, len, facts, framing, close } => {
+                    Judged::Final { used, out, len, facts, framing, coder, close } => {
                         start += used;
                         let interim = interims > 0;
-                        return Ok(Head { out, len, back, start, end, facts, framing, close, interim });
+                        return Ok(Head { out, len, back, start, end, facts, framing, coder, close, interim });
                     }
                 }
             }
@@ -109,6 +119,7 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
         let received = self.backend.try_recv(&mut back[end..]);
         if let Ok(Some(n)) = received {
             self.picked.stats().bytes_in.add(n as u64);
+            self.client.record.from_server.add(n as u64);
         }
         received
     }
@@ -127,33 +138,101 @@ impl<D: Driver> Answer<'_, '_, '_, D> {
 
     fn judge(&self, bytes: &[u8], close: impl Fn() -> bool) -> Result<Judged, Reason> {
         let mut slots = FieldSlots::new();
-        let Some(parsed) = response::parse(bytes, &mut slots)? else { return Ok(Judged::Partial) };
+        let Some(mut parsed) = response::parse(bytes, &mut slots)? else { return Ok(Judged::Partial) };
         let request = &self.request.facts;
         let facts = parsed.inspect(request)?;
         let used = parsed.len;
         if facts.is_interim() && request.version == Version::Http10 {
             return Ok(Judged::Interim { used, out: None }); // RFC 9110 15.2: never to an HTTP/1.0 client
         }
+        if !facts.is_interim() {
+            let now_us = self.client.cx.reactor.now_us();
+            self.client.record.server_head(&bytes[..used], facts.status, bytes.len() - used, now_us);
+        }
         let mut out = self.client.reservation().take();
         let mut writer = Writer::new(&mut out);
-        let framing = facts.framing_to_client(request);
-        let mut close = close() || framing == Framing::Close;
+        let mut framing = facts.framing_to_client(request);
+        let (mut coder, must_close) = (None, close());
         let hsts = self.client.hsts(self.request.server);
+        let location = self.request.location;
         if facts.is_interim() {
-            rewrite::write_interim(&mut writer, &parsed);
+            self.edited(&parsed, |edit| rewrite::write_interim(&mut writer, &parsed, edit));
         } else if facts.upgrade_websocket {
-            rewrite::write_switching(&mut writer, &parsed, hsts);
-            close = false;
+            self.edited(&parsed, |edit| {
+                rewrite::write_switching(&mut writer, &parsed, Added { hsts, edit, ..Added::default() });
+            });
         } else {
+            // An answer without content keeps its status: another would promise some.
+            if let Some(status) = self.request.course.status.filter(|_| !matches!(parsed.status, 204 | 205 | 304)) {
+                (parsed.status, parsed.reason) = (status, page::phrase(status));
+            }
             let cookie = self.cookie();
-            let added = Added { cookie: cookie.as_ref(), hsts };
-            rewrite::write_response(&mut writer, &parsed, &facts, request, framing, close, added);
+            let mut added = Added { cookie: cookie.as_ref(), hsts, ..Added::default() };
+            if !location.compression.is_off() {
+                let Verdict { chosen, vary } = self.verdict(&parsed, &facts);
+                let has_body = facts.body != Framing::None;
+                coder = chosen.filter(|_| has_body).and_then(Chosen::coder).map(Box::new);
+                // RFC 9110 9.3.2: HEAD is answered with what GET would get.
+                added.coding = chosen.filter(|_| coder.is_some() || !has_body).map(|chosen| chosen.coding);
+                added.vary = vary;
+                if coder.is_some() {
+                    framing = if request.version == Version::Http10 { Framing::Close } else { Framing::Chunked };
+                }
+            }
+            let close = must_close || framing == Framing::Close;
+            self.edited(&parsed, |edit| {
+                let added = Added { edit, ..added };
+                rewrite::write_response(&mut writer, &parsed, &facts, request, framing, close, added);
+            });
         }
+        let close = !facts.upgrade_websocket && (must_close || framing == Framing::Close);
         let len = writer.finish().ok_or(Reason::ResponseHeadTooLarge)?;
         Ok(match facts.is_interim() {
             true => Judged::Interim { used, out: Some((out, len)) },
-            false => Judged::Final { used, out, len, facts, framing, close },
+            false => Judged::Final { used, out, len, facts, framing, coder, close },
         })
+    }
+
+    /// Whether the body is compressed.
+    fn verdict(&self, response: &Response, facts: &ResponseFacts) -> Verdict {
+        let (client, compression) = (self.client, &*self.request.location.compression);
+        let content = Content::of(response.fields);
+        let offered = Offered { status: response.status, length: facts.content_length, content };
+        let mut slots = FieldSlots::new();
+        match is_candidate(compression, &offered).then(|| request::parse(client.bytes(), &mut slots)) {
+            Some(Ok(Some(parsed))) => {
+                let asked = Asked { version: parsed.version, fields: parsed.fields };
+                choose(compression, &offered, &asked, now(client))
+            }
+            _ => Verdict::default(),
+        }
+    }
+
+    /// Calls `write` with what the location changes in this answer, if it changes anything.
+    fn edited(&self, response: &Response, mut write: impl FnMut(Option<&dyn EditFields>)) {
+        let answers = &*self.request.location.answers;
+        if answers.is_empty() || !Edits::concern(answers, response.fields) {
+            return write(None);
+        }
+        let last_modified = fields_named(response.fields, "last-modified").next().and_then(time);
+        let now = now(self.client);
+        if !Edits::need_source(answers) {
+            let edits = Edits::new(answers, Texts::Literal, response.status, last_modified, now, None);
+            return write(Some(&edits));
+        }
+        let request = self.request;
+        let proxy_host = &request.plan.upstreams[request.upstream].name;
+        let written = with_source(self.client, request.plan, &request.course, |source, _| {
+            let connection =
+                Answered { connection: source.connection, status: response.status, fields: response.fields };
+            let source = Source { connection: &connection, proxy_host, ..*source };
+            let absolute = |url| returns::location(&source, url);
+            let texts = Texts::Source(&source);
+            write(Some(&Edits::new(answers, texts, response.status, last_modified, now, Some(&absolute))));
+        });
+        if written.is_none() {
+            write(None); // its head was well formed when it came
+        }
     }
 
     /// The cookie that names the server, unless the client's does already, or names one that is only full for a moment.
@@ -191,6 +270,7 @@ enum Judged {
         len: usize,
         facts: ResponseFacts,
         framing: Framing,
+        coder: Option<Box<Coder>>,
         close: bool,
     },
 }

@@ -1,18 +1,23 @@
 //! One attempt at one server: the request out, the answer back, both at once where the body is long.
 
+mod upload;
+
 use super::answer::{Answer, Head};
 use super::client::Client;
+use super::held::Held;
 use super::prepare::Request;
+use super::problem::RequestBody;
 use super::{Next, report};
 use crate::balance::health::Cause;
 use crate::proto::body::{Decoder, Encoder};
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
-use crate::ring::{Driver, Elapsed, Lease};
+use crate::ring::{Driver, Elapsed, Lease, Timer};
+use crate::route::pages;
 use crate::session::ms;
-use crate::session::relay::{self, Appended, Broken, Relay};
+use crate::session::relay::{self, Appended, Begun, Broken, Relay};
 use crate::session::tries::Tries;
-use crate::stats::Counter;
+use crate::stats::{Counter, Tally};
 use crate::tls::Stream;
 use crate::upstream::Picked;
 use bytes::{Bytes, BytesMut};
@@ -20,7 +25,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context as Task, Poll};
+use std::task::Poll;
 
 /// How an attempt ended.
 pub(super) enum Outcome<D: Driver> {
@@ -32,6 +37,8 @@ pub(super) enum Outcome<D: Driver> {
     Refused(Reason),
     /// The answer's status asks for another server, and one is chosen.
     Passed,
+    /// The answer's status has a page of the configuration's (`proxy_intercept_errors`).
+    Intercepted { status: u16, body_lost: bool },
     /// No byte of an answer reached the client.
     Failed {
         reason: Reason,
@@ -39,8 +46,8 @@ pub(super) enum Outcome<D: Driver> {
         stale: bool,
         /// It may be sent again, to another server.
         retry: bool,
-        /// The request's body was read whole.
-        body_read: bool,
+        /// How far the request's body was read.
+        body: RequestBody,
     },
 }
 
@@ -83,6 +90,8 @@ pub(super) struct Attempt<'x, 'a, D: Driver> {
     socket: Stream<D>,
     /// The server's health knows of this attempt already.
     judged: Cell<bool>,
+    /// An answer's status that another page takes the place of.
+    intercepted: Cell<Option<u16>>,
 }
 
 impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
@@ -93,7 +102,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         socket: Stream<D>,
     ) -> Self {
         socket.set_owner(client.owner);
-        Self { client, request, picked, socket, judged: Cell::new(false) }
+        Self { client, request, picked, socket, judged: Cell::new(false), intercepted: Cell::new(None) }
     }
 
     /// The answer to the client must say close, whatever the backend says. `used`: bytes of the input that are this request's.
@@ -112,7 +121,14 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         let stale = retry && matches!(reason, Reason::BackendClosed | Reason::BackendReset);
         // A send that it still holds would keep a buffer of the next attempt.
         self.socket.reset_when_dropped();
-        Outcome::Failed { reason, stale, retry, body_read }
+        Outcome::Failed { reason, stale, retry, body: RequestBody::read(body_read) }
+    }
+
+    /// Bytes of the request's body are gone: nobody else can be sent it.
+    fn lost(&self, reason: Reason) -> Outcome<D> {
+        // A send that it still holds would keep a buffer of whatever answers now.
+        self.socket.reset_when_dropped();
+        Outcome::Failed { reason, stale: false, retry: false, body: RequestBody::Lost }
     }
 
     /// Sends the request, whose head is `out[..len]`, and brings the answer back.
@@ -126,7 +142,9 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             decoder = decoder.without_trailers();
         }
         let encoder = Encoder::new(facts.body);
-        let first = match relay::append(&mut out, len, raw, &mut decoder, encoder) {
+        let held = self.held();
+        let joined = held.and_then(|held| held.append(&mut out, len));
+        let first = match relay::append(&mut out, joined.unwrap_or(len), raw, &mut decoder, encoder) {
             Ok(first) => first,
             Err(reason) => return Outcome::Refused(reason),
         };
@@ -138,11 +156,18 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             }
         }
         self.picked.stats().bytes_out.add(first.len as u64);
+        self.client.record.to_server.add(first.len as u64);
+        if held.is_none() {
+            self.client.record.body.set(first.consumed as u64);
+        }
         let sent = self.socket.send(out, 0..first.len);
         match self.client.timer.within(ms(location.proxy_send_timeout), sent).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return self.failed((Reason::BackendReset, true), accepted_before, true),
             Err(Elapsed) => return self.failed((Reason::BackendSendTimeout, true), accepted_before, true),
+        }
+        if let (Some(held), None) = (held, joined) {
+            return Box::pin(self.replay(held, accepted_before, tries)).await;
         }
         if !decoder.is_done() || !first.ended {
             // Boxed, as all that few requests need: a connection's task stays small.
@@ -155,9 +180,8 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         let failure = match answer {
             Ok(head) => {
                 self.picked.took(self.client.cx.reactor.now_us() - began);
-                if self.judge(&head, tries) && self.request.repeatable && tries.has_another(self.client.cx) {
-                    self.socket.reset_when_dropped(); // the rest of that answer is not wanted
-                    return Outcome::Passed;
+                if let Some(outcome) = self.unwanted(&head, tries) {
+                    return outcome;
                 }
                 let delivered = self.deliver(head, &upload, None).await;
                 return self.conclude(delivered, BodyRead::Input(first.consumed));
@@ -165,6 +189,24 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             Err(failure) => failure,
         };
         self.failed(failure, accepted_before, true)
+    }
+
+    /// The request's body, if it is held and this server is to have it.
+    fn held(&self) -> Option<&'x Held> {
+        self.client.held.as_deref().filter(|_| !self.request.course.as_get)
+    }
+
+    /// Another server is asked after this answer, or another page takes its place. The request can be sent again.
+    fn unwanted(&self, head: &Head, tries: &Tries<'_, D>) -> Option<Outcome<D>> {
+        let outcome = if self.judge(head, tries) && self.request.repeatable && tries.has_another(self.client.cx) {
+            Outcome::Passed
+        } else if self.intercepts(head) {
+            Outcome::Intercepted { status: head.facts.status, body_lost: false }
+        } else {
+            return None;
+        };
+        self.socket.reset_when_dropped(); // the rest of that answer is not wanted
+        Some(outcome)
     }
 
     fn answer<'s>(&'s self, upload: &'s Cell<Upload>) -> Answer<'x, 's, 'a, D> {
@@ -188,7 +230,9 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             (rest, []) => Cow::Borrowed(rest),
             (rest, behind) => Cow::Owned([rest, behind].concat()),
         };
-        let (timer, received, mut spill) = (self.client.cx.reactor.timer(), Counter::default(), BytesMut::new());
+        let (timer, mut spill) = (self.client.cx.reactor.timer(), BytesMut::new());
+        let (received, record) = (Counter::default(), &self.client.record);
+        let of_server = self.picked.stats();
         let relay = Relay {
             from: &self.client.socket,
             to: &self.socket,
@@ -203,26 +247,27 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             splice_min: self.request.splice_min,
             carried: &carried,
             spill: &mut spill,
-            received: &received,
-            sent: &self.picked.stats().bytes_out,
+            received: Tally { whole: &received, part: &record.body },
+            sent: Tally { whole: &of_server.bytes_out, part: &record.to_server },
             stats: self.client.cx.stats(),
         };
         let delivered = self.exchange(&self.answer(&upload), &upload, pin!(relay.run()), tries).await;
         self.client.cx.stats().bytes_in.add(received.get());
+        record.body.set((record.body.get() + carried.len() as u64).saturating_sub(spill.len() as u64));
+        if let Some(status) = self.intercepted.get() {
+            self.socket.reset_when_dropped();
+            return Outcome::Intercepted { status, body_lost: true };
+        }
         match delivered {
             Err(_) if matches!(upload.get(), Upload::Broken(_)) => {
                 let Upload::Broken(reason) = upload.get() else { unreachable!("just matched") };
                 match reason {
-                    Reason::BackendSendTimeout => {
-                        Outcome::Failed { reason, stale: false, retry: false, body_read: false }
-                    }
+                    Reason::BackendSendTimeout => self.lost(reason),
                     reason => Outcome::Refused(reason),
                 }
             }
             // Bytes that came after the head are gone: it cannot be sent again.
-            Err((reason, _)) if received.get() > 0 => {
-                Outcome::Failed { reason, stale: false, retry: false, body_read: false }
-            }
+            Err((reason, _)) if received.get() > 0 => self.lost(reason),
             Err(failure) => self.failed(failure, accepted_before, false),
             Ok(delivered) if upload.get() == Upload::Done => self.conclude(delivered, BodyRead::Streamed(spill)),
             Ok(delivered) => self.conclude(delivered, BodyRead::Partly),
@@ -237,21 +282,14 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         mut uploading: Uploading<'_>,
         tries: &Tries<'_, D>,
     ) -> Result<Delivered, (Reason, bool)> {
-        self.client.timer.clear(); // the backend's time begins when it has the request
-        let head = {
-            // What lay in the input was part of the body.
-            let close = || upload.get() != Upload::Done || self.must_close(usize::MAX);
-            let mut reading = pin!(answer.read_head(close));
-            poll_fn(|task| {
-                self.poll_upload(&mut uploading, upload, task);
-                if let Upload::Broken(reason) = upload.get() {
-                    return Poll::Ready(Err((reason, false)));
-                }
-                reading.as_mut().poll(task)
-            })
-            .await?
-        };
+        // What lay in the input was part of the body.
+        let close = || upload.get() != Upload::Done || self.must_close(usize::MAX);
+        let head = self.await_head(answer, upload, &mut uploading, close).await?;
         self.judge(&head, tries); // its body is gone: it cannot be sent again whatever the status
+        if self.intercepts(&head) {
+            self.intercepted.set(Some(head.facts.status));
+            return Err((Reason::BadResponse, false)); // for whoever asks `intercepted` not
+        }
         Ok(self.deliver(head, upload, Some(uploading)).await)
     }
 
@@ -269,41 +307,41 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         unwanted && !head.interim
     }
 
-    fn poll_upload(&self, uploading: &mut Uploading<'_>, upload: &Cell<Upload>, task: &mut Task<'_>) {
-        if upload.get() != Upload::Running {
-            return;
-        }
-        let Poll::Ready(result) = uploading.as_mut().poll(task) else { return };
-        upload.set(match result {
-            Ok(()) => Upload::Done,
-            // It may have answered and closed without reading on: its answer counts.
-            Err(Broken::Write(_)) => Upload::Refused,
-            Err(Broken::WriteTimeout) => Upload::Broken(Reason::BackendSendTimeout),
-            Err(Broken::Read(_) | Broken::Cut) => Upload::Broken(Reason::ClientGone),
-            Err(Broken::ReadTimeout) => Upload::Broken(Reason::BodyTimeout),
-            Err(Broken::Malformed(reason)) => Upload::Broken(reason),
-            Err(Broken::TooLarge) => Upload::Broken(Reason::BodyTooLarge),
-        });
-        self.client.timer.set(ms(self.request.location.proxy_first_byte_timeout));
+    /// Another page takes the place of this answer.
+    fn intercepts(&self, head: &Head) -> bool {
+        let Request { location, course, .. } = self.request;
+        location.intercept_errors && !head.interim && pages::has_page(location, course, head.facts.status)
     }
 
     /// Sends the answer to the client while the upload, if it still runs, goes on.
     async fn deliver(&self, head: Head, upload: &Cell<Upload>, mut uploading: Option<Uploading<'_>>) -> Delivered {
-        let Head { mut out, len, back, start, end, facts, framing, close, interim: _ } = head;
+        let Head { mut out, len, back, start, end, facts, framing, mut coder, close, interim: _ } = head;
         let mut decoder = Decoder::new(facts.body);
         let encoder = Encoder::new(framing);
         let client = self.client;
         let send_ms = ms(self.request.location.send_timeout);
         let (mut spill, begun) = (BytesMut::new(), Cell::new(false));
+        let early = if facts.upgrade_websocket { Some(Bytes::copy_from_slice(&back[start..end])) } else { None };
         let result = {
             let mut delivering = pin!(async {
                 if facts.upgrade_websocket {
                     begun.set(true);
+                    client.record.answer(&out[..len]);
                     return self.send_first(out, len, send_ms).await;
+                }
+                if let Some(coder) = &mut coder {
+                    client.record.head(&out[..len]);
+                    let sent = Begun { out, len, back, raw: start..end, coder, sent: &begun };
+                    let delivered = Box::pin(self.deliver_coded(sent, &mut decoder, encoder, &mut spill)).await;
+                    let (before, after) = coder.totals();
+                    client.record.compressed(before, after);
+                    return delivered;
                 }
                 let first = relay::append(&mut out, len, &back[start..end], &mut decoder, encoder);
                 let first = first.map_err(Broken::Malformed)?;
                 begun.set(true);
+                client.record.answer(&out[..len]);
+                client.record.sent.add((first.len - len) as u64);
                 self.send_first(out, first.len, send_ms).await?;
                 let carried = &back[start + first.consumed..end];
                 if decoder.is_done() && first.ended {
@@ -311,25 +349,8 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                     return Ok(());
                 }
                 let timer = client.cx.reactor.timer();
-                let relay = Relay {
-                    from: &self.socket,
-                    to: &client.socket,
-                    decoder: &mut decoder,
-                    encoder,
-                    ended: first.ended,
-                    reservation: client.reservation(),
-                    timer: &timer,
-                    read_ms: ms(self.request.location.proxy_read_timeout),
-                    send_ms,
-                    most: None,
-                    splice_min: self.request.splice_min,
-                    carried,
-                    spill: &mut spill,
-                    received: &self.picked.stats().bytes_in,
-                    sent: &client.cx.stats().bytes_out,
-                    stats: client.cx.stats(),
-                };
-                Box::pin(relay.run()).await
+                let relay = self.relay(&timer, &mut decoder, encoder, &mut spill);
+                Box::pin(Relay { ended: first.ended, carried, ..relay }.run()).await
             });
             poll_fn(|task| {
                 if let Some(uploading) = &mut uploading {
@@ -354,10 +375,50 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
             })
             .await
         };
-        let early = if facts.upgrade_websocket { Some(Bytes::copy_from_slice(&back[start..end])) } else { None };
         let reusable = facts.keep_alive && spill.is_empty() && upload.get() == Upload::Done;
         let (keeps_for, until_close) = (facts.keep_alive_timeout, framing == Framing::Close);
         Delivered { result, begun: begun.get(), early, close, reusable, keeps_for, until_close }
+    }
+
+    /// The answer's body on its way to the client, none of it sent yet.
+    fn relay<'r>(
+        &'r self,
+        timer: &'r Timer,
+        decoder: &'r mut Decoder,
+        encoder: Encoder,
+        spill: &'r mut BytesMut,
+    ) -> Relay<'r, D> {
+        let client = self.client;
+        Relay {
+            from: &self.socket,
+            to: &client.socket,
+            decoder,
+            encoder,
+            ended: false,
+            reservation: client.reservation(),
+            timer,
+            read_ms: ms(self.request.location.proxy_read_timeout),
+            send_ms: ms(self.request.location.send_timeout),
+            most: None,
+            splice_min: self.request.splice_min,
+            carried: &[],
+            spill,
+            received: Tally { whole: &self.picked.stats().bytes_in, part: &client.record.from_server },
+            sent: Tally { whole: &client.cx.stats().bytes_out, part: &client.record.sent },
+            stats: client.cx.stats(),
+        }
+    }
+
+    /// Sends head and body, which is compressed.
+    async fn deliver_coded(
+        &self,
+        begun: Begun<'_>,
+        decoder: &mut Decoder,
+        encoder: Encoder,
+        spill: &mut BytesMut,
+    ) -> Result<(), Broken> {
+        let timer = self.client.cx.reactor.timer();
+        self.relay(&timer, decoder, encoder, spill).run_coded(begun).await
     }
 
     async fn send_first(&self, out: Lease, len: usize, send_ms: u64) -> Result<(), Broken> {
@@ -372,6 +433,7 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
         let Delivered { result, begun, early, close, reusable, keeps_for, until_close } = delivered;
         let next = match result {
             Ok(()) => {
+                self.client.record.is_whole();
                 if !self.judged.get() {
                     self.picked.succeeded();
                 }
@@ -388,8 +450,11 @@ impl<'x, 'a, D: Driver> Attempt<'x, 'a, D> {
                 }
             }
             Err(reason) if !begun => {
-                let body_read = !matches!(body, BodyRead::Partly);
-                return Outcome::Failed { reason, stale: false, retry: false, body_read };
+                let body = match body {
+                    BodyRead::Input(_) => RequestBody::Read,
+                    BodyRead::Streamed(_) | BodyRead::Partly => RequestBody::Lost,
+                };
+                return Outcome::Failed { reason, stale: false, retry: false, body };
             }
             Err(reason) => {
                 match Cause::of(reason) {

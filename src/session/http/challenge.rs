@@ -2,8 +2,7 @@
 
 use super::Next;
 use super::client::Client;
-use super::exchange::refuse;
-use super::prepare::Refusal;
+use super::problem::Problem;
 use super::returns::Own;
 use crate::config::plan::Server;
 use crate::handlers::acme;
@@ -35,25 +34,21 @@ impl<'a> Challenge<'a> {
     }
 
     /// Answers it, by way of `out`.
-    pub(super) async fn answer<D: Driver>(self, client: &mut Client<'_, D>, mut out: Lease) -> Next {
+    pub(super) async fn answer<D: Driver>(self, client: &mut Client<'_, D>, mut out: Lease) -> Result<Next, Problem> {
         let answer = match client.cx.challenges.ask(self.root, &self.token) {
             Ok(asked) => wait(client, asked).await,
             Err(why) => Err((Reason::Overloaded, why)),
         };
         let answered = answer.and_then(|text| {
             let too_long = (Reason::Internal, "the answer does not fit".to_owned()); // it does, by its limit
-            let own = Own::write(client, self.server, self.known, &mut out, |writer, manner| {
-                write_text(writer, 200, text.len() as u64, manner, |writer| writer.put(&text));
+            let own = Own::write(client, self.server, self.known, &mut out, None, |writer, manner| {
+                write_text(writer, 200, text.len() as u64, "text/plain", manner, |writer| writer.put(&text));
             });
             own.ok_or(too_long)
         });
         match answered {
-            Ok(own) => own.send(client, out).await,
-            Err((reason, why)) => {
-                drop(out);
-                let refusal = Refusal { reason, known: Some(self.known) };
-                refuse(client, refusal, &format!(", {why}")).await
-            }
+            Ok(own) => Ok(own.send(client, out).await),
+            Err((reason, why)) => Err(Problem { detail: format!(", {why}"), ..Problem::new(reason, self.known) }),
         }
     }
 }

@@ -1,12 +1,18 @@
 //! The client's side of a connection: waiting, reading heads, error pages, closing.
 
+use super::access::Standing;
+use super::held::Held;
 use super::parking::Parked;
+use super::record::Record;
+use super::returns::CLOSE;
 use super::{Context, Next, report};
 use crate::config::plan::Server;
 use crate::limits;
+use crate::proto::framing::Framing;
 use crate::proto::page::{self, Manner};
 use crate::proto::reason::Reason;
-use crate::proto::request::{self, FieldSlots};
+use crate::proto::request::{self, FieldSlots, RequestFacts};
+use crate::proto::rewrite::Lines;
 use crate::proto::writer::Writer;
 use crate::ring::{Driver, Elapsed, Lease, Owner, Reservation, Timer};
 use crate::session::ms;
@@ -15,6 +21,9 @@ use bytes::{Buf, BytesMut};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::task::Poll;
+
+/// nginx's status for requests whose client did not wait for the answer.
+const CLIENT_GONE: u16 = 499;
 
 /// How a wait for the next request ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,14 +68,24 @@ pub(super) struct Client<'a, D: Driver> {
     pub(super) timer: Timer,
     /// Requests so far.
     pub(super) requests: u32,
+    /// The one at hand is among them.
+    pub(super) is_counted: bool,
+    /// What the configuration adds to the next page of ours.
+    pub(super) page_fields: Lines,
+    /// What limits and passwords said to it.
+    pub(super) standing: Standing,
     /// Bytes of the request being read and of pipelined ones behind it: `input[start..end]`.
     pub(super) input: Option<Lease>,
     pub(super) start: usize,
     pub(super) end: usize,
     /// Bytes that came behind a streamed body: they come before what the socket has.
     pub(super) pushback: BytesMut,
+    /// The body of the request at hand, where it was read before a server is asked.
+    pub(super) held: Option<Box<Held>>,
     /// The right to buffers, held while an exchange runs.
     pub(super) reservation: Option<Reservation>,
+    /// Of the exchange that runs.
+    pub(super) record: Record,
 }
 
 impl<'a, D: Driver> Client<'a, D> {
@@ -88,11 +107,25 @@ impl<'a, D: Driver> Client<'a, D> {
             idle_until,
             timer: cx.reactor.timer(),
             requests,
+            is_counted: false,
+            page_fields: Lines::default(),
+            standing: Standing::default(),
             input: None,
             start: 0,
             end: 0,
             pushback: BytesMut::new(),
+            held: None,
             reservation: None,
+            record: Record::default(),
+        }
+    }
+
+    /// Counts the request at hand, once.
+    pub(super) fn count(&mut self) {
+        if !std::mem::replace(&mut self.is_counted, true) {
+            self.requests += 1;
+            self.cx.stats().requests.add(1);
+            self.cx.listener_stats(self.listener).requests.add(1);
         }
     }
 
@@ -281,6 +314,27 @@ impl<'a, D: Driver> Client<'a, D> {
         debug_assert!(self.start <= self.end);
     }
 
+    /// Takes the body behind a head of `head` bytes out of the input. `bytes`: where it ended there; the head moves up to what follows.
+    /// `None`: all that came behind the head is the body's.
+    pub(super) fn leave_out(&mut self, head: usize, bytes: Option<usize>) {
+        let end = self.start + head;
+        match (bytes, &mut self.input) {
+            (Some(bytes), Some(input)) => {
+                input.copy_within(self.start..end, self.start + bytes);
+                self.start += bytes;
+            }
+            _ => self.end = end,
+        }
+    }
+
+    /// What is known of the request without a body that is held: nothing of that is left in the input or in the connection.
+    pub(super) fn without_held(&self, facts: RequestFacts) -> RequestFacts {
+        match self.held {
+            None => facts,
+            Some(_) => RequestFacts { body: Framing::None, expect_continue: false, ..facts },
+        }
+    }
+
     /// Forgets the input and what stood behind it: their bytes went with a streamed body, and `spill` is what it left.
     pub(super) fn replace_input(&mut self, spill: BytesMut) {
         (self.start, self.end) = (0, 0);
@@ -298,30 +352,59 @@ impl<'a, D: Driver> Client<'a, D> {
     /// Answers with an error page; see [`Client::refuse_now`]. Boxed, as all that few requests need: a connection's task stays
     /// small.
     pub(super) async fn refuse(&mut self, reason: Reason, close: bool, head_only: bool, detail: &str) -> Next {
-        Box::pin(self.refuse_now(reason, close, head_only, detail)).await
+        self.refuse_as(reason.status(), reason, close, head_only, detail).await
+    }
+
+    /// The same with another status than the reason's own; 444 closes without a word.
+    pub(super) async fn refuse_as(
+        &mut self,
+        status: u16,
+        reason: Reason,
+        close: bool,
+        head_only: bool,
+        detail: &str,
+    ) -> Next {
+        Box::pin(self.refuse_now(status, reason, close, head_only, detail)).await
     }
 
     /// Answers with an error page. `close`: the request was not read whole, or must not be trusted to have ended.
-    async fn refuse_now(&mut self, reason: Reason, close: bool, head_only: bool, detail: &str) -> Next {
+    async fn refuse_now(&mut self, status: u16, reason: Reason, close: bool, head_only: bool, detail: &str) -> Next {
         report(self.cx, reason, || format!("{}{detail}", self.request_line()));
         match reason {
             // In order, not by a reset: answers to earlier requests may still be on their way to a client that sent FIN.
-            Reason::ClientGone => return Next::Gone,
-            reason if reason.status() == 0 => return Next::Abort,
-            _ => {}
+            Reason::ClientGone => {
+                self.record.breaks_with(CLIENT_GONE);
+                return Next::Gone;
+            }
+            reason if reason.status() == 0 => {
+                self.record.breaks_with(Reason::HeadTimeout.status()); // as nginx: it did not read in time
+                return Next::Abort;
+            }
+            _ if status == CLOSE => {
+                self.record.ends_with(CLOSE);
+                return Next::Gone;
+            }
+            _ => self.record.ends_with(status),
         }
         let Some(mut lease) = self.reservation.as_ref().and_then(Reservation::try_take) else { return Next::Abort };
         let (hsts, mut writer) = (self.hsts_of_page(), Writer::new(&mut lease));
+        let lines = std::mem::take(&mut self.page_fields);
         let connection = if close { page::Connection::Close } else { page::Connection::Stays };
         self.cx.with_date(|date| {
-            page::write_error(&mut writer, reason, &Manner { date, connection, head_only, hsts: hsts.as_deref() });
+            let authenticate = self.standing.challenge.as_deref();
+            let manner =
+                Manner { date, connection, head_only, hsts: hsts.as_deref(), added: lines.as_edit(), authenticate };
+            page::write_error_as(&mut writer, status, reason, &manner);
         });
         let Some(len) = writer.finish() else { return Next::Abort };
         self.cx.stats().bytes_out.add(len as u64);
+        self.record.answer(&lease[..len]);
         let send_ms = limits::SEND_TIMEOUT_DEFAULT;
         match self.socket.while_taking(&self.timer, send_ms, self.socket.send(lease, 0..len)).await {
-            Ok(Ok(())) if close => Next::Linger,
-            Ok(Ok(())) => Next::Again,
+            Ok(Ok(())) => {
+                self.record.is_whole();
+                if close { Next::Linger } else { Next::Again }
+            }
             _ => Next::Abort,
         }
     }

@@ -1,8 +1,12 @@
 //! One exchange: a request, the choice of a server, attempts until one answers, and what becomes of the connection.
 
+use super::access::{Standing, admit};
 use super::attempt::{Attempt, Outcome};
 use super::client::{Client, HeadRead};
+use super::files::{self, Served};
+use super::held::{NotHeld, hold};
 use super::prepare::{Instead, Refusal, Request, again, prepare};
+use super::problem::{Problem, RequestBody, redirect, refuse, turn};
 use super::{Next, counted, report};
 use crate::config::plan::Location;
 use crate::log::Level;
@@ -10,6 +14,8 @@ use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::proto::request::{self, FieldSlots};
 use crate::ring::{Driver, Lease};
+use crate::route::Course;
+use crate::route::pages::Turned;
 use crate::session::tcp::acknowledged;
 use crate::session::tries::Tries;
 use crate::session::{ms, tunnel};
@@ -23,35 +29,134 @@ use std::task::Poll;
 
 /// Runs one exchange on a client connection that has bytes (or FIN) to read.
 pub(super) async fn run<D: Driver>(client: &mut Client<'_, D>) -> Next {
+    client.record.begin(client.cx.reactor.now_us(), client.requests + 1);
+    let read = read(client).await;
+    let live = client.cx.live();
+    let mut course = Course::default();
+    let next = match read {
+        Some(next) => next,
+        None => answer(client, &live, &mut course).await,
+    };
+    client.write_down(&live, &course);
+    client.held = None;
+    next
+}
+
+/// Reads the head of a request. Else says what becomes of the connection.
+async fn read<D: Driver>(client: &mut Client<'_, D>) -> Option<Next> {
     if let Err(reason) = client.reserve().await {
         client.reservation = client.cx.reactor.buffers().spare(client.owner);
-        return client.refuse(reason, true, false, "").await;
+        return Some(client.refuse(reason, true, false, "").await);
     }
     let incomplete = |bytes: &[u8]| request::parse(bytes, &mut FieldSlots::new()).map(|_| ());
     match client.read_head(incomplete).await {
-        HeadRead::Whole => {}
-        HeadRead::Closed => return Next::Gone,
-        HeadRead::Nothing => return Next::Again,
+        HeadRead::Whole => None,
+        HeadRead::Closed => Some(Next::Gone),
+        HeadRead::Nothing => Some(Next::Again),
         HeadRead::Failed(Reason::ClientGone) => {
             report(client.cx, Reason::ClientGone, || format!("{} before the head's end", client.request_line()));
-            return Next::Gone;
+            client.record.ends_with(Reason::BadRequestLine.status()); // as nginx: a bad request
+            Some(Next::Gone)
         }
-        HeadRead::Failed(reason) => return client.refuse(reason, true, false, "").await,
+        HeadRead::Failed(reason) => Some(client.refuse(reason, true, false, "").await),
     }
-    let live = client.cx.live();
-    let mut out = client.reservation().take();
-    let (request, len) = match prepare(client, &live, &mut out) {
-        Ok(Some(prepared)) => prepared,
-        Ok(None) => return client.refuse(Reason::Internal, true, false, "").await, // its end was found
-        Err(Instead::Page(refusal)) => {
-            let detail = about_certificate(client, refusal.reason);
-            return refuse(client, refusal, &detail).await;
+}
+
+/// Answers the request in the input.
+async fn answer<D: Driver>(client: &mut Client<'_, D>, live: &Live<D>, course: &mut Course) -> Next {
+    client.is_counted = false;
+    client.standing = Standing::default();
+    loop {
+        let problem = match step(client, live, course).await {
+            Step::Done(next) => return next,
+            Step::Again => continue,
+            Step::Failed(problem) => problem,
+        };
+        match turn(client, live, course, &problem) {
+            Turned::Elsewhere => {}
+            Turned::Redirect(status, url) => return Box::pin(redirect(client, live, course, (status, url))).await,
+            Turned::No => return refuse(client, live, course, problem).await,
         }
-        Err(Instead::Challenge(challenge)) => return Box::pin(challenge.answer(client, out)).await,
-        Err(Instead::Own(own)) => return Box::pin(own.send(client, out)).await,
-    };
-    let _running = counted(client);
-    attempts(client, &live, &request, out, len).await
+    }
+}
+
+/// What came of one look at a request.
+enum Step {
+    /// It is answered, or cannot be.
+    Done(Next),
+    /// More is known of it now, or it goes elsewhere.
+    Again,
+    /// It gets an error page.
+    Failed(Problem),
+}
+
+/// Brings a request as far as it goes at once.
+async fn step<D: Driver>(client: &mut Client<'_, D>, live: &Live<D>, course: &mut Course) -> Step {
+    let mut out = client.reservation().take();
+    match prepare(client, live, course, &mut out) {
+        Ok(Some((request, len))) => {
+            let _running = counted(client);
+            match attempts(client, live, &request, out, len).await {
+                Ok(next) => Step::Done(next),
+                Err(problem) => Step::Failed(problem),
+            }
+        }
+        // Its end was found.
+        Ok(None) => Step::Done(client.refuse(Reason::Internal, true, false, "").await),
+        Err(Instead::Page(Refusal { reason, known: None })) => Step::Done(client.refuse(reason, true, false, "").await),
+        Err(Instead::Page(Refusal { reason, known: Some(known) })) => {
+            // What is too large here goes nowhere else.
+            let body = if reason == Reason::BodyTooLarge { RequestBody::Lost } else { RequestBody::Unread };
+            Step::Failed(Problem { detail: about_certificate(client, reason), body, ..Problem::new(reason, known) })
+        }
+        Err(Instead::Status(status, known)) => Step::Failed(Problem::of_status(status, known)),
+        Err(Instead::Challenge(challenge)) => match Box::pin(challenge.answer(client, out)).await {
+            Ok(next) => Step::Done(next),
+            Err(problem) => Step::Failed(problem),
+        },
+        Err(Instead::Own(own)) => Step::Done(Box::pin(own.send(client, out)).await),
+        Err(Instead::Admit(asking)) => {
+            drop(out);
+            match Box::pin(admit(client, live, *asking)).await {
+                Ok(()) => {
+                    course.admitted = true;
+                    Step::Again
+                }
+                Err(problem) => Step::Failed(problem),
+            }
+        }
+        Err(Instead::Hold(holding)) => {
+            drop(out);
+            let _running = counted(client);
+            match Box::pin(hold(client, &holding)).await {
+                Ok(()) => Step::Again,
+                Err(NotHeld(reason @ Reason::ClientGone, _)) => {
+                    Step::Done(client.refuse(reason, true, false, "").await)
+                }
+                Err(NotHeld(reason, detail)) => {
+                    let body = RequestBody::Lost;
+                    Step::Failed(Problem { detail, body, ..Problem::new(reason, holding.known) })
+                }
+            }
+        }
+        Err(Instead::Ask(kind, path)) => {
+            drop(out);
+            let there = Box::pin(files::exists(client, kind, &path)).await;
+            course.set_file(kind, path, there);
+            Step::Again
+        }
+        Err(Instead::File(order)) => {
+            drop(out);
+            match Box::pin(files::serve(client, live, &order, course)).await {
+                Served::Done(next) => Step::Done(next),
+                Served::Elsewhere(path, args) => {
+                    course.go(path, args);
+                    Step::Again
+                }
+                Served::Failed(reason, detail) => Step::Failed(Problem { detail, ..Problem::new(reason, order.known) }),
+            }
+        }
+    }
 }
 
 /// What is wrong with a client's certificate, and whose it is.
@@ -64,22 +169,6 @@ fn about_certificate<D: Driver>(client: &Client<'_, D>, reason: Reason) -> Strin
     }
 }
 
-/// A refusal keeps the connection only if the request had no body to be read past.
-pub(super) async fn refuse<D: Driver>(client: &mut Client<'_, D>, refusal: Refusal, detail: &str) -> Next {
-    let Some((facts, head)) = refusal.known else { return client.refuse(refusal.reason, true, false, "").await };
-    client.requests += 1;
-    client.cx.stats().requests.add(1);
-    // What the handshake decided, another request on the same connection cannot mend.
-    let of_connection = matches!(
-        refusal.reason,
-        Reason::MisdirectedRequest | Reason::ClientCertificateRequired | Reason::ClientCertificateBad
-    );
-    let close = of_connection || facts.body != Framing::None || !facts.keep_alive || client.should_leave(head);
-    let next = client.refuse(refusal.reason, close, facts.is_head, detail).await;
-    client.consume(head);
-    next
-}
-
 /// Tries servers until one answers. `out[..len]` is the head for the first attempt.
 async fn attempts<D: Driver>(
     client: &mut Client<'_, D>,
@@ -87,15 +176,17 @@ async fn attempts<D: Driver>(
     request: &Request<'_>,
     out: Lease,
     len: usize,
-) -> Next {
+) -> Result<Next, Problem> {
     let mut prepared = Some((out, len));
-    let location = request.location;
+    let (location, known) = (request.location, (request.facts, request.head));
+    client.record.begin_tries();
     let mut tries = Tries::new(client.cx, live, request.upstream, request.key, &location.retry);
     if client.cx.upstreams.is_crowded(live, request.upstream) {
         let detail = format!(", {} holds its share of all exchanges", live.plan.upstreams[request.upstream].name);
-        return give_up(client, request, (Reason::Overloaded, detail), false).await;
+        return Err(Problem { detail, ..Problem::new(Reason::Overloaded, known) });
     }
     while let Some(picked) = tries.next(client.cx, &client.socket, &client.timer).await {
+        client.record.asks(&picked, client.cx.reactor.now_us());
         loop {
             let dialer = request.dialer.map(|dialer| &live.terms.dialers[dialer]);
             let (socket, reused) = match take_pooled(&picked, request, dialer) {
@@ -103,30 +194,38 @@ async fn attempts<D: Driver>(
                 None => match Box::pin(connect(client, request, &picked, dialer)).await {
                     Ok(socket) => (socket, false),
                     Err(Failure { reason: Reason::ClientGone, .. }) => {
-                        return client.refuse(Reason::ClientGone, true, false, "").await;
+                        return Ok(client.refuse(Reason::ClientGone, true, false, "").await);
                     }
                     Err(failure) => {
+                        client.record.server_ended(client.cx.reactor.now_us(), failure.reason.status());
                         tries.failed(client.cx, &picked, failure);
                         break;
                     }
                 },
             };
-            let Some((out, len)) = prepared.take().or_else(|| again(client, live)) else {
-                return client.refuse(Reason::Internal, true, false, "").await;
+            client.record.connected(&picked, client.cx.reactor.now_us());
+            let Some((out, len)) = prepared.take().or_else(|| again(client, live, &request.course)) else {
+                return Ok(client.refuse(Reason::Internal, true, false, "").await);
             };
             let attempt = Attempt::new(client, request, &picked, socket);
             match attempt.run(out, len, &tries).await {
                 Outcome::Answered(next, body) => {
                     body.settle(client, request);
-                    return next;
+                    return Ok(next);
                 }
                 Outcome::Upgraded { socket, early } => {
-                    return Box::pin(upgrade(client, request, picked, socket, early)).await;
+                    return Ok(Box::pin(upgrade(client, request, picked, socket, early)).await);
                 }
-                Outcome::Refused(reason) => return client.refuse(reason, true, request.facts.is_head, "").await,
+                Outcome::Refused(reason) => {
+                    return Err(Problem { body: RequestBody::Lost, ..Problem::new(reason, known) });
+                }
+                Outcome::Intercepted { status, body_lost } => {
+                    let body = if body_lost { RequestBody::Lost } else { RequestBody::Read };
+                    return Err(Problem { body, ..Problem::of_status(status, known) });
+                }
                 Outcome::Passed => break, // its answer is one that another server may better
                 Outcome::Failed { reason: Reason::ClientGone, .. } => {
-                    return client.refuse(Reason::ClientGone, true, false, "").await;
+                    return Ok(client.refuse(Reason::ClientGone, true, false, "").await);
                 }
                 Outcome::Failed { reason, stale, .. } if reused && stale => {
                     // The backend had closed it: our pool's matter, not the server's fault.
@@ -134,10 +233,12 @@ async fn attempts<D: Driver>(
                     client.cx.log(Level::Info, closed);
                     continue;
                 }
-                Outcome::Failed { reason, retry, body_read, .. } => {
+                Outcome::Failed { reason, retry, body, .. } => {
+                    client.record.server_ended(client.cx.reactor.now_us(), reason.status());
                     tries.failed(client.cx, &picked, reason);
                     if !retry {
-                        return give_up(client, request, tries.failure, body_read).await;
+                        let (reason, detail) = tries.failure;
+                        return Err(Problem { detail, body, ..Problem::new(reason, known) });
                     }
                     break;
                 }
@@ -150,7 +251,8 @@ async fn attempts<D: Driver>(
         Framing::Length(length) => read as u64 >= length,
         _ => false,
     };
-    give_up(client, request, tries.failure, body_read).await
+    let ((reason, detail), body) = (tries.failure, RequestBody::read(body_read));
+    Err(Problem { detail, body, ..Problem::new(reason, known) })
 }
 
 /// A pooled connection. Before a request that cannot be sent twice, the kernel is asked once more whether it is still open.
@@ -184,27 +286,6 @@ async fn connect<D: Driver>(
     .await
 }
 
-/// Answers for a backend that did not. The connection is kept only if the request's whole body is in the input.
-async fn give_up<D: Driver>(
-    client: &mut Client<'_, D>,
-    request: &Request<'_>,
-    failure: (Reason, String),
-    body_read: bool,
-) -> Next {
-    let whole = match request.facts.body {
-        Framing::None => Some(request.head),
-        Framing::Length(length) if body_read => Some(request.head + length as usize),
-        _ => None,
-    };
-    let keep = |whole| whole <= client.bytes().len() && request.facts.keep_alive && !client.should_leave(whole);
-    let whole = whole.filter(|&whole| keep(whole));
-    let next = client.refuse(failure.0, whole.is_none(), request.facts.is_head, &failure.1).await;
-    if let Some(whole) = whole {
-        client.consume(whole);
-    }
-    next
-}
-
 async fn upgrade<D: Driver>(
     client: &mut Client<'_, D>,
     request: &Request<'_>,
@@ -212,6 +293,7 @@ async fn upgrade<D: Driver>(
     socket: Stream<D>,
     early: Bytes,
 ) -> Next {
+    client.record.keep_head(client.input.as_ref().map_or(&[], |input| input));
     client.consume(request.head);
     let from_client = Bytes::from([client.bytes(), &client.pushback].concat());
     client.input = None;
@@ -221,6 +303,15 @@ async fn upgrade<D: Driver>(
     let ended =
         tunnel::run(client.cx, client.owner, [&client.socket, &socket], [from_client, early], patience, &picked).await;
     drop(picked);
+    let [from_client, from_server] = ended.moved;
+    for (counter, bytes) in [
+        (&client.record.body, from_client),
+        (&client.record.to_server, from_client),
+        (&client.record.sent, from_server),
+        (&client.record.from_server, from_server),
+    ] {
+        counter.add(bytes);
+    }
     match ended.result {
         Ok(()) => Next::Gone,
         Err(reason) => {

@@ -1,16 +1,22 @@
 //! HTTP/1.1 for one client connection: wait, read a head, exchange, again.
 
+mod access;
 mod answer;
 mod attempt;
 mod challenge;
 mod client;
+mod connection;
 mod exchange;
+mod files;
+mod held;
 pub mod parking;
 mod prepare;
+mod problem;
+pub mod record;
 mod returns;
+mod source;
 #[cfg(test)]
 mod tests;
-mod variables;
 
 use super::greet::{Greeted, greet};
 use super::{Context, Open};
@@ -78,7 +84,9 @@ async fn converse<D: Driver>(mut client: Client<'_, D>) -> Option<Parked<D>> {
                 break;
             }
         }
-        match exchange::run(&mut client).await {
+        let next = exchange::run(&mut client).await;
+        client.standing.permits.clear();
+        match next {
             Next::Again => {}
             Next::Gone => {
                 if client.socket.is_tls() {
@@ -117,9 +125,7 @@ impl<'a> InFlight<'a> {
 
 /// One more request of this connection, running until the result is dropped.
 fn counted<'a, D: Driver>(client: &mut Client<'a, D>) -> InFlight<'a> {
-    client.requests += 1;
-    client.cx.stats().requests.add(1);
-    client.cx.listener_stats(client.listener).requests.add(1);
+    client.count();
     InFlight::new(client.cx, client.listener)
 }
 
@@ -136,6 +142,7 @@ fn report<D: Driver>(cx: &Context<D>, reason: Reason, what: impl FnOnce() -> Str
     cx.stats().count_error(reason);
     let level = match reason.status() {
         500.. => Level::Error,
+        _ if reason == Reason::PasswordsMissing => Level::Error,
         _ => Level::Info,
     };
     cx.log_thinned(level, reason, || format!("{}: {}", reason.name(), what()));

@@ -1,32 +1,40 @@
 //! From a head in the client's input to the one for the backend, and what the choice of a server goes by.
 
+use super::access::Asking;
 use super::challenge::Challenge;
 use super::client::Client;
+use super::files::Order;
+use super::held::{self, Holding};
 use super::returns::Own;
-use super::variables::Source;
+use super::source::{real_address, server_port};
 use crate::balance::Key;
 use crate::balance::hash::stable_hash;
-use crate::config::plan::{Action, Address, Balance, Location, Plan, Retry, Server, Sticky};
-use crate::config::template::Template;
+use crate::config::plan::{Action, Balance, FileKind, Location, Pass, Plan, Proxy, Retry, Server, Sticky};
+use crate::limits::MAPS_DEPTH_MAX;
 use crate::proto::framing::Framing;
 use crate::proto::reason::Reason;
 use crate::proto::request::{self, FieldSlots, RequestFacts};
-use crate::proto::rewrite::{self, Forwarding, SetFields};
-use crate::proto::variables::fields_named;
+use crate::proto::sticky;
 use crate::proto::writer::Writer;
-use crate::proto::{real_ip, sticky};
 use crate::ring::{Driver, Lease};
+use crate::route::steps::{Arrived, advance};
+use crate::route::tried::{Tried, tried};
+use crate::route::uri::named;
+use crate::route::{Course, Source, head, pages};
 use crate::tls::verify::Refusal as ClientRefusal;
 use crate::upstream::Live;
-use std::net::IpAddr;
+use std::borrow::Cow;
 
 /// A request whose head was understood; its bytes are still in the client's input, so that it can be sent again.
 pub(super) struct Request<'a> {
     pub(super) facts: RequestFacts,
     /// Bytes of the head in the input.
     pub(super) head: usize,
+    pub(super) plan: &'a Plan,
     pub(super) server: &'a Server,
     pub(super) location: &'a Location,
+    /// How it came there; for another attempt.
+    pub(super) course: Course,
     /// Index into `Plan::upstreams`.
     pub(super) upstream: usize,
     /// By TLS: index into `Plan::proxy_ssls`.
@@ -49,6 +57,16 @@ pub(super) enum Instead<'a> {
     Own(Own),
     /// The answer to an ACME challenge.
     Challenge(Challenge<'a>),
+    /// Whether a file is there must be known first; the course is noted.
+    Ask(FileKind, String),
+    /// Limits and passwords must let it in first; the course is noted.
+    Admit(Box<Asking<'a>>),
+    /// The body must be read first; the course is noted.
+    Hold(Holding<'a>),
+    /// A file of this location.
+    File(Box<Order<'a>>),
+    /// An answer with this status alone: a page of the configuration's, or a built-in one.
+    Status(u16, (RequestFacts, usize)),
 }
 
 /// Why a head gets an error page.
@@ -58,77 +76,155 @@ pub(super) struct Refusal {
     pub(super) known: Option<(RequestFacts, usize)>,
 }
 
-/// Understands the head in the input and writes the one for the backend into `out`. `None`: it is not whole yet.
+/// Understands the head in the input and writes the one for the backend into `out`. `None`: it is not whole yet. `course`: how far the
+/// request has come; nothing yet at first.
 pub(super) fn prepare<'a, D: Driver>(
     client: &Client<'_, D>,
     live: &'a Live<D>,
+    course: &mut Course,
     out: &mut [u8],
 ) -> Result<Option<(Request<'a>, usize)>, Instead<'a>> {
     let unknown = |reason| Instead::Page(Refusal { reason, known: None });
     let mut slots = FieldSlots::new();
     let Some(parsed) = request::parse(client.bytes(), &mut slots).map_err(unknown)? else { return Ok(None) };
     let (facts, route) = parsed.inspect().map_err(unknown)?;
+    let mut facts = client.without_held(facts);
     let known = (facts, parsed.len);
     let refusal = |reason| Instead::Page(Refusal { reason, known: Some(known) });
     let plan = &live.plan;
-    let index = plan.names(client.listener).find(&route.host);
+    let index = course.server.unwrap_or_else(|| course.choose_server(plan.names(client.listener), &route.host));
     let server = &plan.servers[index];
+    client.record.request(client.start..client.start + parsed.len, index);
+    client.record.follow(server, None);
     // Also where certificates of clients are asked for: an authority has none.
     if let Some(challenge) = Challenge::new(server, &parsed, &route, facts) {
         return Err(Instead::Challenge(challenge));
     }
     admit(client, live, index).map_err(refusal)?;
+    if course.as_get {
+        facts = facts.as_get();
+    }
     let behind_proxies = real_address(client, server, &parsed);
     let real_ip = behind_proxies.map(|address| address.to_string());
-    let client_ip = real_ip.as_deref().unwrap_or(&client.ip);
-    let mut source = Source {
+    let blank = Course::default();
+    let source = Source {
         request: &parsed,
         route: &route,
-        client_ip,
+        plan,
+        server,
+        location: None,
+        course: &blank,
+        client_ip: real_ip.as_deref().unwrap_or(&client.ip),
         connection: client,
-        server_name: server.names.first().map_or("", String::as_str),
         server_port: server_port(plan, client.listener),
         proxy_host: "",
+        depth: MAPS_DEPTH_MAX,
     };
-    let returned =
-        |returns, source: &Source, out: &mut [u8]| match Own::returned(client, server, known, out, (returns, source)) {
-            Some(own) => Instead::Own(own),
-            None => refusal(Reason::HeadTooLarge), // what the request said is in it, perhaps many times
-        };
-    if let Some(returns) = &server.returns {
-        return Err(returned(returns, &source, out));
+    let location = locate(client, server, &source, course, (facts, parsed.len), out)?;
+    let source = Source { course, location: Some(location), ..source };
+    let Proxy { to, ssl, uri } = match &location.action {
+        Action::Proxy(proxy) => proxy,
+        Action::Files => {
+            return Err(Instead::File(Box::new(Order::new(server, location, (facts, parsed.len), &source))));
+        }
+        Action::Nothing => return Err(refusal(Reason::NoLocation)),
+    };
+    let (upstream, uri) = match to {
+        Pass::Upstream(group) => (*group, Cow::Borrowed(uri)),
+        Pass::Named(template) => named(plan, &source.string(template), uri).ok_or_else(|| refusal(Reason::NoGroup))?,
+    };
+    client.record.comes_to_group(upstream);
+    if held::is_wanted(location, &facts) {
+        return Err(Instead::Hold(Holding { location, known: (facts, parsed.len) }));
     }
-    let location = server.location_for(&route.path).map_err(refusal)?;
-    if let (Framing::Length(length), Some(most)) = (facts.body, location.client_max_body_size)
-        && length > most
-    {
-        return Err(refusal(Reason::BodyTooLarge));
-    }
-    let (group, dialer) = match &location.action {
-        Action::Proxy { upstream, ssl } => (*upstream, *ssl),
-        Action::Return(returns) => return Err(returned(returns, &source, out)),
-    };
-    let upstream = &plan.upstreams[group];
-    source.proxy_host = &upstream.name;
-    let set = Set(&location.set_headers, &source);
-    let forwarding = Forwarding {
-        peer_ip: &client.ip,
-        client_ip,
-        scheme: client.scheme,
-        trusted: behind_proxies.is_some(),
-        fallback_host: &upstream.name,
-        set: (!set.0.is_empty()).then_some(&set),
-    };
+    let group = &plan.upstreams[upstream];
+    let source = Source { proxy_host: &group.name, ..source };
     let mut writer = Writer::new(out);
-    rewrite::write_request(&mut writer, &parsed, &facts, &route, &forwarding);
+    let told = match &client.held {
+        Some(held) if !course.as_get => held::told(facts, held),
+        _ => facts,
+    };
+    head::write(&mut writer, location, &uri, &told, behind_proxies.is_some(), &source);
     let len = writer.finish().ok_or_else(|| refusal(Reason::HeadTooLarge))?;
     let Retry { non_idempotent, methods, .. } = &*location.retry;
     let repeatable = facts.idempotent || *non_idempotent || methods.iter().any(|method| method == parsed.method);
-    let (key, sticky) = (key(client, live, group, &source, !repeatable), upstream.sticky.as_ref());
-    let (head, splice_min) = (parsed.len, plan.splice_min);
-    let request =
-        Request { facts, head, server, location, upstream: group, dialer, repeatable, key, sticky, splice_min };
+    let request = Request {
+        facts,
+        head: parsed.len,
+        plan,
+        server,
+        location,
+        course: course.clone(),
+        upstream,
+        dialer: *ssl,
+        repeatable,
+        key: key(client, live, upstream, &source, !repeatable),
+        sticky: group.sticky.as_ref(),
+        splice_min: plan.splice_min,
+    };
     Ok(Some((request, len)))
+}
+
+/// Brings a request to its location, through rewrite rules and `try_files`. `source` is of no location yet.
+fn locate<'a, D: Driver>(
+    client: &Client<'_, D>,
+    server: &'a Server,
+    source: &Source,
+    course: &mut Course,
+    known: (RequestFacts, usize),
+    out: &mut [u8],
+) -> Result<&'a Location, Instead<'a>> {
+    let refusal = |reason| Instead::Page(Refusal { reason, known: Some(known) });
+    let owned = |own: Option<Own>| match own {
+        Some(own) => Instead::Own(own),
+        None => refusal(Reason::HeadTooLarge), // what the request said is in it, perhaps many times
+    };
+    loop {
+        let arrived = advance(server, source, course);
+        let at = course.location.or(server.fallback).map(|nth| &server.locations[nth]);
+        client.record.follow(server, at);
+        let location = match arrived {
+            Arrived::At(location) => location,
+            Arrived::Return(returns) => {
+                let has_page = |location: &Location| pages::has_page(location, course, returns.status);
+                if returns.text.is_none() && at.is_some_and(has_page) {
+                    return Err(Instead::Status(returns.status, known));
+                }
+                let source = Source { course, location: at, ..*source };
+                return Err(owned(Own::returned(client, server, known, out, (returns, &source))));
+            }
+            Arrived::Redirect(status, url) => {
+                let source = Source { course, location: at, ..*source };
+                return Err(owned(Own::redirect(client, server, known, out, (status, url, &source))));
+            }
+            Arrived::Nothing => return Err(refusal(Reason::NoLocation)),
+            Arrived::Internal => return Err(refusal(Reason::InternalLocation)),
+            Arrived::Loop => return Err(refusal(Reason::UriLoop)),
+            Arrived::TooHard => return Err(refusal(Reason::PatternTooHard)),
+            Arrived::Ask(kind, path) => return Err(Instead::Ask(kind, path)),
+        };
+        let length = match (known.0.body, &client.held) {
+            (Framing::Length(length), _) => length,
+            (_, Some(held)) if !course.as_get => held.len(),
+            _ => 0,
+        };
+        if location.client_max_body_size.is_some_and(|most| length > most) {
+            return Err(refusal(Reason::BodyTooLarge));
+        }
+        if !course.admitted
+            && let Some(asking) = Asking::new(location, &Source { course, location: Some(location), ..*source }, known)
+        {
+            return Err(Instead::Admit(Box::new(asking)));
+        }
+        let Some(files) = &location.try_files else { return Ok(location) };
+        match tried(files, location, source, course) {
+            Tried::Go => return Ok(location),
+            Tried::Elsewhere => {}
+            Tried::Status(status) => return Err(Instead::Status(status, known)),
+            Tried::NoName => return Err(refusal(Reason::NoNamedLocation)),
+            Tried::Ask(kind, path) => return Err(Instead::Ask(kind, path)),
+        }
+    }
 }
 
 /// What the choice of a server goes by.
@@ -147,23 +243,6 @@ fn key<D: Driver>(client: &Client<'_, D>, live: &Live<D>, group: usize, source: 
         sticky::identities(source.request.fields, &sticky.name).find(|&identity| group.has(identity))
     });
     Key { hash, named, precious }
-}
-
-/// A location's `proxy_set_header` for one request.
-struct Set<'x, 's, 'h, 'b>(&'x [(String, Template)], &'x Source<'s, 'h, 'b>);
-
-impl SetFields for Set<'_, '_, '_, '_> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn name(&self, nth: usize) -> &str {
-        &self.0[nth].0
-    }
-
-    fn value(&self, nth: usize, out: &mut dyn FnMut(&[u8])) {
-        self.1.write(&self.0[nth].1, out);
-    }
 }
 
 /// Under TLS: the handshake was made on the terms of this server, or equal ones, and the client has shown what they ask for.
@@ -186,24 +265,9 @@ fn admit<D: Driver>(client: &Client<'_, D>, live: &Live<D>, server: usize) -> Re
     }
 }
 
-/// The client that a trusted proxy names; `None`: the peer is no such proxy.
-fn real_address<D: Driver>(client: &Client<'_, D>, server: &Server, request: &request::Request) -> Option<IpAddr> {
-    let is_trusted = |address: IpAddr| server.real_ip_from.iter().any(|network| network.contains(&address));
-    let peer = client.address.filter(|&peer| is_trusted(peer))?;
-    Some(real_ip::client(peer, fields_named(request.fields, "x-forwarded-for"), is_trusted))
-}
-
-/// The port that a listener's clients connect to.
-fn server_port(plan: &Plan, listener: usize) -> Option<u16> {
-    match plan.listeners[listener].address {
-        Address::Tcp(address) => Some(address.port()),
-        Address::Unix(_) => None,
-    }
-}
-
 /// The head for another attempt.
-pub(super) fn again<D: Driver>(client: &Client<'_, D>, live: &Live<D>) -> Option<(Lease, usize)> {
+pub(super) fn again<D: Driver>(client: &Client<'_, D>, live: &Live<D>, course: &Course) -> Option<(Lease, usize)> {
     let mut out = client.reservation().take();
-    let (_, len) = prepare(client, live, &mut out).ok()??;
+    let (_, len) = prepare(client, live, &mut course.clone(), &mut out).ok()??;
     Some((out, len))
 }

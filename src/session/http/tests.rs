@@ -13,8 +13,13 @@ use crate::upstream::{Pick, Upstreams};
 use std::rc::Rc;
 use std::sync::Arc;
 
+mod access;
+mod buffering;
 mod challenge;
+mod compression;
 mod connecting;
+mod files;
+mod logs;
 mod probation;
 mod returns;
 mod secured;
@@ -43,6 +48,16 @@ impl House {
 
     /// And its log.
     fn logged(seed: u64, faults: Faults, change: impl FnOnce(&mut Plan)) -> (Self, log::LogReceiver) {
+        Self::of_site(seed, faults, change, |site| site)
+    }
+
+    /// And with changes to what is made of its plan.
+    fn of_site(
+        seed: u64,
+        faults: Faults,
+        change: impl FnOnce(&mut Plan),
+        complete: impl FnOnce(Site) -> Site,
+    ) -> (Self, log::LogReceiver) {
         let text = r#"
             [upstream.backend]
             server = ["127.0.0.1:3001", "127.0.0.1:3002"]
@@ -58,8 +73,9 @@ impl House {
         let driver = Scripted::new(seed, faults);
         let reactor = Reactor::new(driver.clone(), 60, 4);
         let stats = Arc::new(Stats::new(&plan, 1));
-        let upstreams =
-            Rc::new(Upstreams::new(reactor.clone(), &Site::plain(plan, 1, None), 0).expect("plain addresses"));
+        let upstreams = Rc::new(
+            Upstreams::new(reactor.clone(), &complete(Site::plain(plan, 1, None)), 0).expect("plain addresses"),
+        );
         reactor.spawn(upstreams.clone().tend());
         reactor.spawn(reactor.clone().tidy());
         let (log, lines) = log::channel(log::Level::Info);

@@ -1,9 +1,10 @@
 //! ACME challenges on a server that redirects everything else.
 
 use super::*;
-use crate::config::plan::Return;
-use crate::config::template::Template;
+use crate::config::plan::{Return, Rule};
+use crate::config::template::{Known, Template};
 use crate::log::LogReceiver;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const FOLDER: &str = ".well-known/acme-challenge";
@@ -11,8 +12,8 @@ const FOLDER: &str = ".well-known/acme-challenge";
 fn house(root: &std::path::Path) -> (House, LogReceiver) {
     House::logged(1, Faults::default(), |plan| {
         plan.servers[0].acme_webroot = Some(root.to_owned());
-        let text = Some(Template::parse("https://$host$request_uri").unwrap());
-        plan.servers[0].returns = Some(Return { status: 301, text });
+        let text = Some(Template::parse("https://$host$request_uri", &Known::default()).unwrap());
+        plan.servers[0].rules = Arc::new(vec![Rule::Return(Return { status: 301, text })]);
     })
 }
 
@@ -38,8 +39,7 @@ fn challenges_are_answered_before_all_else() {
     std::fs::write(root.path().join(FOLDER).join("to-ken_1"), "to-ken_1.thumb").unwrap();
     std::fs::write(root.path().join("secret"), "secret").unwrap();
     let (house, log) = house(root.path());
-    let head =
-        |text: &str| format!("\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n", text.len());
+    let head = |text: &str| format!("\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n", text.len());
     let text = "to-ken_1.thumb";
     for (request, end) in [
         (format!("GET /{FOLDER}/to-ken_1"), head(text) + text),

@@ -1,15 +1,29 @@
 //! `return`, of servers and locations.
 
 use super::*;
-use crate::config::plan::{Action, Return};
-use crate::config::template::Template;
+use crate::config::plan::{Location, Matching, Return, Rule};
+use crate::config::template::{Known, Template};
+use std::sync::Arc;
 
 fn returns(status: u16, text: &str) -> Return {
-    Return { status, text: (!text.is_empty()).then(|| Template::parse(text).unwrap()) }
+    Return { status, text: (!text.is_empty()).then(|| Template::parse(text, &Known::default()).unwrap()) }
+}
+
+fn rules(status: u16, text: &str) -> Arc<Vec<Rule>> {
+    Arc::new(vec![Rule::Return(returns(status, text))])
+}
+
+/// A location more.
+fn add(plan: &mut Plan, prefix: &str, rules: Arc<Vec<Rule>>) {
+    let server = &mut plan.servers[0];
+    let matching = Matching::Prefix { prefix: prefix.into(), is_final: false };
+    let location = Location { name: prefix.into(), matching, rules, ..server.locations[0].clone() };
+    server.level.prefixes.insert(0, server.locations.len());
+    server.locations.push(location);
 }
 
 fn house(status: u16, text: &str) -> House {
-    House::with(1, Faults::default(), |plan| plan.servers[0].returns = Some(returns(status, text)))
+    House::with(1, Faults::default(), |plan| plan.servers[0].rules = rules(status, text))
 }
 
 /// The lines that matter of each answer, parted by '|': all but Server and Date.
@@ -20,7 +34,7 @@ fn lines(answer: &str) -> String {
 
 #[test]
 fn texts_are_answered() {
-    let plain = "Content-Type: text/plain; charset=utf-8";
+    let plain = "Content-Type: text/plain";
     let rows = [
         (200, "hello $host", "GET / HTTP/1.1|Host: A", format!("HTTP/1.1 200 OK|{plain}|Content-Length: 7||hello a")),
         (200, "x", "HEAD / HTTP/1.1|Host: a", format!("HTTP/1.1 200 OK|{plain}|Content-Length: 1||")),
@@ -94,7 +108,7 @@ fn redirects_are_absolute_and_nothing_is_smuggled() {
     // Named by ourselves where the client names no host; without a URL there is none.
     let named = House::with(1, Faults::default(), |plan| {
         plan.servers[0].names = vec!["b.example".into()];
-        plan.servers[0].returns = Some(returns(301, "/c"));
+        plan.servers[0].rules = rules(301, "/c");
     });
     assert!(named.told("GET / HTTP/1.0\r\n\r\n").contains("\r\nLocation: http://b.example/c\r\n"));
     assert!(!house(301, "$arg_to").told("GET / HTTP/1.1\r\nHost: a\r\n\r\n").contains("Location"));
@@ -103,11 +117,8 @@ fn redirects_are_absolute_and_nothing_is_smuggled() {
 #[test]
 fn locations_return_and_a_text_that_grows_too_long_is_refused() {
     let house = House::with(1, Faults::default(), |plan| {
-        let mut location = plan.servers[0].locations[0].clone();
-        (location.prefix, location.action) = ("/gone".into(), Action::Return(returns(410, "gone")));
-        let mut long = location.clone();
-        (long.prefix, long.action) = ("/long".into(), Action::Return(returns(200, "$http_x$http_x$http_x$http_x")));
-        plan.servers[0].locations.splice(0..0, [location, long]);
+        add(plan, "/gone", rules(410, "gone"));
+        add(plan, "/long", rules(200, "$http_x$http_x$http_x$http_x"));
     });
     let answer = house.told("GET /gone/x HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 410 Gone\r\n") && answer.ends_with("\r\n\r\ngone"), "{answer}");
@@ -128,9 +139,7 @@ fn locations_return_and_a_text_that_grows_too_long_is_refused() {
 fn strict_transport_security_is_not_said_without_tls() {
     let house = House::with(1, Faults::default(), |plan| {
         plan.servers[0].hsts = Some("max-age=7".into());
-        let mut location = plan.servers[0].locations[0].clone();
-        (location.prefix, location.action) = ("/gone".into(), Action::Return(returns(410, "gone")));
-        plan.servers[0].locations.insert(0, location);
+        add(plan, "/gone", rules(410, "gone"));
     });
     for request in ["GET /gone HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/3\r\n\r\n"] {
         let answer = house.told(request);

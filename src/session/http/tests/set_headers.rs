@@ -1,10 +1,13 @@
 //! `proxy_set_header`: what backends get, and what they never do.
 
 use super::*;
-use crate::config::template::Template;
+use crate::config::template::{Known, Template};
 
 fn house(fields: &[(&str, &str)]) -> House {
-    let fields = fields.iter().map(|(name, value)| (name.to_string(), Template::parse(value).unwrap())).collect();
+    let fields = fields
+        .iter()
+        .map(|(name, value)| (name.to_string(), Template::parse(value, &Known::default()).unwrap()))
+        .collect();
     House::with(1, Faults::default(), |plan| plan.servers[0].locations[0].set_headers = Arc::new(fields))
 }
 

@@ -1,12 +1,14 @@
 //! The texts of a configuration with a request's variables put in.
 
-use super::client::Client;
+use super::course::Course;
+use super::place::{document_root, request_filename};
 use crate::balance::hash::StableHasher;
+use crate::config::plan::{Location, Map, Plan, Server};
 use crate::config::template::{Part, SslVariable, Template, Variable};
-use crate::proto::request::{Request, Route};
+use crate::proto::authorization::basic;
+use crate::proto::request::{Request, Route, Version};
 use crate::proto::rewrite::forwarded_for;
 use crate::proto::variables::{argument, cookie, field};
-use crate::ring::Driver;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -16,16 +18,24 @@ pub struct Source<'x, 'h, 'b> {
     pub request: &'x Request<'h, 'b>,
     /// What `inspect` made of its target and Host.
     pub route: &'x Route<'b>,
+    /// What is configured.
+    pub plan: &'x Plan,
+    /// The server that was chosen.
+    pub server: &'x Server,
+    /// The location that was chosen, once one is.
+    pub location: Option<&'x Location>,
+    /// What rewriting made of the request so far.
+    pub course: &'x Course,
     /// The client's address; behind trusted proxies the one that they name.
     pub client_ip: &'x str,
     /// What it came on.
     pub connection: &'x dyn Connection,
-    /// The first name of the server; "" if it has none.
-    pub server_name: &'x str,
     /// The port that was connected to; `None` on unix sockets.
     pub server_port: Option<u16>,
     /// The group that is asked; "" if none is.
     pub proxy_host: &'x str,
+    /// Maps that may still be looked up within one another; `MAPS_DEPTH_MAX` at first.
+    pub depth: usize,
 }
 
 /// What variables ask of a client's connection.
@@ -40,54 +50,49 @@ pub trait Connection {
     fn proxy_protocol_addr(&self) -> Option<IpAddr>;
     /// What TLS tells; "" without it.
     fn ssl(&self, variable: SslVariable) -> Cow<'_, str>;
+    /// All other variables: of the connection, the time, the process, and the answer as far as it is there.
+    fn other(&self, variable: &Variable, out: &mut dyn FnMut(&[u8]));
 }
 
-impl<D: Driver> Connection for Client<'_, D> {
-    fn scheme(&self) -> &'static str {
-        self.scheme
+impl<'x> Source<'x, '_, '_> {
+    /// The path as it is now: decoded and tidied, or rewritten.
+    pub fn path(&self) -> &'x str {
+        self.course.path().unwrap_or(&self.route.path)
     }
 
-    fn peer_ip(&self) -> &str {
-        &self.ip
+    /// The query as it is now, without `?`.
+    pub fn args(&self) -> &'x str {
+        self.course.args().unwrap_or_else(|| self.route.query())
     }
 
-    fn peer_port(&self) -> Option<u16> {
-        Some(self.port).filter(|_| self.address.is_some())
+    /// The method as it is now.
+    pub fn method(&self) -> &'x str {
+        match self.course.as_get && self.request.method != "HEAD" {
+            true => "GET",
+            false => self.request.method,
+        }
     }
 
-    fn proxy_protocol_addr(&self) -> Option<IpAddr> {
-        self.address.filter(|_| self.told)
+    /// The first name of the server; "" if it has none.
+    pub fn server_name(&self) -> &str {
+        self.server.names.first().map_or("", String::as_str)
     }
 
-    fn ssl(&self, variable: SslVariable) -> Cow<'_, str> {
-        let Some(facts) = self.socket.facts() else { return Cow::Borrowed("") };
-        let value: &str = match variable {
-            SslVariable::Protocol => facts.ssl_protocol,
-            SslVariable::Cipher => &facts.ssl_cipher,
-            SslVariable::ServerName => &facts.ssl_server_name,
-            SslVariable::SessionReused => facts.ssl_session_reused,
-            SslVariable::ClientVerify => &facts.ssl_client_verify,
-            SslVariable::ClientSDn => &facts.ssl_client_s_dn,
-            SslVariable::ClientIDn => &facts.ssl_client_i_dn,
-            SslVariable::ClientSerial => &facts.ssl_client_serial,
-            SslVariable::ClientFingerprint => &facts.ssl_client_fingerprint,
-            SslVariable::ClientVStart => &facts.ssl_client_v_start,
-            SslVariable::ClientVEnd => &facts.ssl_client_v_end,
-            SslVariable::ClientEscapedCert => &facts.ssl_client_escaped_cert,
-        };
-        value.to_owned().into()
-    }
-}
-
-impl Source<'_, '_, '_> {
     /// Hands out the text piece by piece. What a request does not have is empty, as in nginx.
     pub fn write(&self, template: &Template, mut out: impl FnMut(&[u8])) {
-        for part in template.parts() {
-            match part {
-                Part::Text(text) => out(text.as_bytes()),
-                Part::Variable(variable) => self.write_one(variable, &mut out),
-            }
-        }
+        self.write_parts(template, self.depth, &mut out);
+    }
+
+    /// The text as one.
+    pub fn text(&self, template: &Template) -> Vec<u8> {
+        let mut text = Vec::new();
+        self.write(template, |piece| text.extend_from_slice(piece));
+        text
+    }
+
+    /// The text as one, for what must be UTF-8: other bytes are replaced.
+    pub fn string(&self, template: &Template) -> String {
+        String::from_utf8(self.text(template)).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
     }
 
     /// The stable hash of the text, without writing it anywhere.
@@ -97,7 +102,65 @@ impl Source<'_, '_, '_> {
         hasher.finish()
     }
 
-    fn write_one(&self, variable: &Variable, mut out: impl FnMut(&[u8])) {
+    /// `depth`: maps that may still be looked up within one another.
+    fn write_parts(&self, template: &Template, depth: usize, out: &mut dyn FnMut(&[u8])) {
+        for part in template.parts() {
+            match part {
+                Part::Text(text) => out(text.as_bytes()),
+                Part::Variable(Variable::Custom(name)) => self.write_custom(name, depth, out),
+                Part::Variable(variable) => self.write_variable(variable, out),
+            }
+        }
+    }
+
+    /// What rewriting set, else the map of that name.
+    fn write_custom(&self, name: &str, depth: usize, out: &mut dyn FnMut(&[u8])) {
+        if let Some(value) = self.course.value(name) {
+            return out(value.as_bytes());
+        }
+        if let (Some(map), Some(depth)) = (self.plan.maps.iter().find(|map| *map.name == *name), depth.checked_sub(1)) {
+            Source { depth, ..*self }.write_map(map, depth, out);
+        }
+    }
+
+    fn write_map(&self, map: &Map, depth: usize, out: &mut dyn FnMut(&[u8])) {
+        let mut source = Vec::new();
+        self.write_parts(&map.source, depth, &mut |piece| source.extend_from_slice(piece));
+        let source = String::from_utf8_lossy(&source);
+        let (value, groups) = super::maps::find(map, &source);
+        match groups {
+            None => self.write_parts(value, depth, out),
+            // The groups are those of the map's own expression here.
+            Some((pattern, groups)) => {
+                for part in value.parts() {
+                    match part {
+                        Part::Variable(Variable::Capture(nth)) => {
+                            if let Some(Some(range)) = groups.get(*nth) {
+                                out(source[range.clone()].as_bytes());
+                            }
+                        }
+                        Part::Variable(Variable::Custom(name)) => match super::maps::group(pattern, &groups, name) {
+                            Some(range) => out(source[range].as_bytes()),
+                            None => self.write_custom(name, depth, out),
+                        },
+                        Part::Text(text) => out(text.as_bytes()),
+                        Part::Variable(variable) => self.write_variable(variable, out),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The value of one variable.
+    pub fn write_one(&self, variable: &Variable, out: &mut dyn FnMut(&[u8])) {
+        match variable {
+            Variable::Custom(name) => self.write_custom(name, self.depth, out),
+            variable => self.write_variable(variable, out),
+        }
+    }
+
+    /// All but custom ones.
+    fn write_variable(&self, variable: &Variable, out: &mut dyn FnMut(&[u8])) {
         let (request, route, connection) = (self.request, self.route, self.connection);
         let mut number = |port: Option<u16>| {
             if let Some(port) = port {
@@ -113,23 +176,43 @@ impl Source<'_, '_, '_> {
                 out(connection.proxy_protocol_addr().map(|address| address.to_string()).unwrap_or_default().as_bytes())
             }
             // A client without Host gets the server's name, as in nginx.
-            Variable::Host if route.host.is_empty() => out(self.server_name.as_bytes()),
+            Variable::Host if route.host.is_empty() => out(self.server_name().as_bytes()),
             Variable::Host => out(route.host.as_bytes()),
-            Variable::ServerName => out(self.server_name.as_bytes()),
+            Variable::ServerName => out(self.server_name().as_bytes()),
             Variable::RequestUri => route.request_uri().map(str::as_bytes).into_iter().for_each(out),
-            Variable::Uri => out(route.path.as_bytes()),
-            Variable::Args => out(route.query().as_bytes()),
-            Variable::IsArgs => out(if route.query().is_empty() { b"" } else { b"?" }),
-            Variable::RequestMethod => out(request.method.as_bytes()),
+            Variable::Uri => out(self.path().as_bytes()),
+            Variable::Args => out(self.args().as_bytes()),
+            Variable::IsArgs => out(if self.args().is_empty() { b"" } else { b"?" }),
+            Variable::RequestMethod => out(self.method().as_bytes()),
             Variable::Scheme => out(connection.scheme().as_bytes()),
             Variable::Https => out(if connection.scheme() == "https" { b"on" } else { b"" }),
             Variable::ProxyHost => out(self.proxy_host.as_bytes()),
+            Variable::ProxyPort => out(port(self.proxy_host).as_bytes()),
             Variable::ProxyAddXForwardedFor => forwarded_for(request.fields, connection.peer_ip(), out),
-            Variable::Arg(name) => out(argument(route.query(), name).unwrap_or_default().as_bytes()),
+            Variable::Arg(name) => out(argument(self.args(), name).unwrap_or_default().as_bytes()),
             Variable::Http(name) => field(request.fields, name, out),
             Variable::Cookie(name) => out(cookie(request.fields, name).unwrap_or_default()),
             Variable::Ssl(variable) => out(connection.ssl(*variable).as_bytes()),
+            Variable::RemoteUser => out(&basic(request.fields).map(|basic| basic.user).unwrap_or_default()),
+            Variable::Capture(nth) => out(self.course.group(*nth).unwrap_or_default().as_bytes()),
+            Variable::RequestLine => {
+                let version = if request.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+                [request.method, " ", request.target, " ", version].map(str::as_bytes).into_iter().for_each(out);
+            }
+            Variable::ServerProtocol => out(if request.version == Version::Http10 { b"HTTP/1.0" } else { b"HTTP/1.1" }),
+            Variable::RequestFilename => out(request_filename(self).as_bytes()),
+            Variable::DocumentRoot => out(document_root(self).as_bytes()),
+            Variable::Custom(name) => self.write_custom(name, self.depth, out),
+            other => connection.other(other, out),
         }
+    }
+}
+
+/// The port of an address as `proxy_pass` names it; 80 without one.
+fn port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((_, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => port,
+        _ => "80",
     }
 }
 
@@ -137,6 +220,8 @@ impl Source<'_, '_, '_> {
 mod tests {
     use super::*;
     use crate::balance::hash::stable_hash;
+    use crate::config::template::Known;
+    use crate::limits::MAPS_DEPTH_MAX;
     use crate::proto::request::{FieldSlots, parse};
 
     /// A connection that says what it is asked for.
@@ -158,6 +243,9 @@ mod tests {
         fn ssl(&self, variable: SslVariable) -> Cow<'_, str> {
             if self.0 { Cow::Owned(format!("{variable:?}")) } else { Cow::Borrowed("") }
         }
+        fn other(&self, variable: &Variable, out: &mut dyn FnMut(&[u8])) {
+            out(format!("{variable:?}").as_bytes());
+        }
     }
 
     #[track_caller]
@@ -170,17 +258,25 @@ mod tests {
         let mut slots = FieldSlots::new();
         let request = parse(head.as_bytes(), &mut slots).unwrap().unwrap();
         let (_, route) = request.inspect().unwrap();
+        let plan =
+            crate::config::load_str("t", "[[server]]\nlisten = 80\nserver_name = \"first.example\"\nreturn = 404\n")
+                .unwrap()
+                .plan;
         let source = Source {
             request: &request,
             route: &route,
+            plan: &plan,
+            server: &plan.servers[0],
+            location: None,
+            course: &Course::default(),
             client_ip: "192.0.2.1",
             connection: &connection,
-            server_name: "first.example",
             server_port: connection.0.then_some(8443),
             proxy_host: "group",
+            depth: MAPS_DEPTH_MAX,
         };
         for (written, wanted) in rows {
-            let template = Template::parse(written).unwrap();
+            let template = Template::parse(written, &Known::default()).unwrap();
             let mut text = Vec::new();
             source.write(&template, |piece| text.extend_from_slice(piece));
             assert_eq!(str::from_utf8(&text).unwrap(), *wanted, "{written}");
