@@ -141,7 +141,7 @@ def save_figure(chart, file):
     print(f"plot: {file}")
 
 
-COLORS = {"ringgate": "#c0392b", "nginx": "#2e7d32", "nginx again": "#8bc34a", "haproxy": "#1f5fa8", "haproxy splice": "#7fb0e0"}
+COLORS = {"ringgate": "#c0392b", "nginx": "#2e7d32", "nginx again": "#8bc34a", "nginx buffer": "#1b5e20", "haproxy": "#1f5fa8", "haproxy splice": "#7fb0e0"}
 
 
 def bars(axes, title, names, values, spread, label):

@@ -28,6 +28,7 @@ done = function(summary, latency, requests)
     latency:percentile(99)))
 end
 """
+WRK_GZIP = 'wrk.headers["Accept-Encoding"] = "gzip"\n'
 WRK_UPLOAD = 'wrk.method = "POST"\nwrk.body = string.rep("x", 1048576)\n'
 
 NGINX = """
@@ -132,8 +133,12 @@ class Rig:
         self.files = files_max()
         self.bodies = self.folder / "bodies"
         self.bodies.mkdir(mode=0o755)
-        self.scripts = {"get": self.folder / "get.lua", "upload": self.folder / "upload.lua"}
+        # Logs are not to wait for a disk.
+        shared = Path("/dev/shm")
+        self.logs = Path(tempfile.mkdtemp(prefix="ringgate-perf-", dir=shared if os.access(shared, os.W_OK) else None))
+        self.scripts = {name: self.folder / f"{name}.lua" for name in ("get", "gzip", "upload")}
         self.scripts["get"].write_text(WRK_REPORT)
+        self.scripts["gzip"].write_text(WRK_GZIP + WRK_REPORT)
         self.scripts["upload"].write_text(WRK_UPLOAD + WRK_REPORT)
         self.backend_port, self.status_port = free_ports(2)
         http = NGINX_BACKEND.format(port=self.backend_port, status=self.status_port, body=SMALL, files=self.bodies,
@@ -153,7 +158,8 @@ class Rig:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, self.logs):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def start(self, name, command, port, cpus):
         """Starts a server on its CPUs and waits until it listens."""
@@ -201,6 +207,28 @@ class Rig:
             file.write_bytes(os.urandom(size))
             file.chmod(0o644)
         return f"/{size}"
+
+    def text(self, size):
+        """The same with text that can be compressed to a sixth."""
+        file = self.bodies / f"{size}.txt"
+        if not file.exists():
+            digits = os.urandom(size).hex()
+            line = lambda at: f"{digits[at:at + 8]} a line of some text, most of which comes again: {digits[at + 8:at + 12]}\n"
+            file.write_text("".join(line(at) for at in range(0, size, 12))[:size])
+            file.chmod(0o644)
+        return f"/{file.name}"
+
+    def log(self, name):
+        """Where a contender writes what it answered."""
+        return self.logs / f"{name.replace(' ', '-')}.log"
+
+    def logged(self, name, requests):
+        """Lines in that log, once all are there or two seconds are over; then it is emptied."""
+        file, deadline = self.log(name), time.monotonic() + 2
+        while (lines := file.read_bytes().count(b"\n")) < requests and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.truncate(file, 0)
+        return lines
 
     def certificate(self):
         """A certificate with a P-256 key, the same for all contenders: (chain, key, both in one file)."""
@@ -294,6 +322,14 @@ def tls_of(port):
 
     with handshakes.context().wrap_socket(socket.create_connection(("127.0.0.1", port), 5), server_hostname="perf.test") as s:
         return f"{s.version()} {s.cipher()[0]}"
+
+
+def coding_of(port, path):
+    """What a client that takes gzip gets."""
+    from urllib.request import Request, urlopen
+
+    with urlopen(Request(f"http://127.0.0.1:{port}{path}", headers={"Accept-Encoding": "gzip"}), timeout=5) as answer:
+        return f"{answer.headers['Content-Encoding']}, {len(answer.read()):,} bytes"
 
 
 def cpu_seconds(pid):
