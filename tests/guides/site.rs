@@ -217,7 +217,7 @@ impl Ports {
 }
 
 /// Held only to end with its site.
-#[allow(dead_code)]
+#[allow(dead_code)] // nobody looks into it: dropping it ends the process
 enum Running {
     Nginx(Server),
     Ringgate(Ringgate),

@@ -58,8 +58,6 @@ struct Details {
     head: Vec<u8>,
     /// Bytes before compression and after.
     compressed: Option<(u64, u64)>,
-    limit_req: &'static str,
-    limit_conn: &'static str,
 }
 
 /// One server that was asked.
@@ -159,18 +157,6 @@ impl Record {
     /// Its body was compressed: bytes before and after.
     pub(super) fn compressed(&self, before: u64, after: u64) {
         self.with_details(|details| details.compressed = Some((before, after)));
-    }
-
-    /// What became of it at `limit_req`: `PASSED`, `DELAYED` and so on.
-    #[allow(dead_code)] // for limits
-    pub(super) fn limited_req(&self, outcome: &'static str) {
-        self.with_details(|details| details.limit_req = outcome);
-    }
-
-    /// What became of it at `limit_conn`.
-    #[allow(dead_code)] // for limits
-    pub(super) fn limited_conn(&self, outcome: &'static str) {
-        self.with_details(|details| details.limit_conn = outcome);
     }
 
     /// The input is about to forget the request.

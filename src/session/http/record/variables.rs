@@ -43,12 +43,6 @@ impl<D: Driver> Client<'_, D> {
                     out(format!("{}.{:02}", ratio / 100, ratio % 100).as_bytes());
                 }
             }
-            Variable::LimitReqStatus | Variable::LimitConnStatus => {
-                if let Some(details) = record.details.borrow().as_ref() {
-                    let is_req = matches!(variable, Variable::LimitReqStatus);
-                    out(if is_req { details.limit_req } else { details.limit_conn }.as_bytes());
-                }
-            }
             Variable::SentHttp(name) => record.write_field(false, name, out),
             Variable::UpstreamHttp(name) => record.write_field(true, name, out),
             Variable::UpstreamCookie(name) => record.write_cookie(name, out),
